@@ -110,8 +110,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArr
     buffer = _scratch.buffers.get(name)
     if buffer is None or buffer.size < nbytes:
         buffer = _scratch.buffers[name] = np.empty(nbytes, dtype=np.uint8)
-    tile: NDArray[Any] = buffer[:nbytes].view(dtype).reshape(shape)
-    return tile
+    return np.ndarray(shape, dtype, buffer)
 
 
 def tile_rows(n_columns: int, *, products: bool = True) -> int:

@@ -54,13 +54,18 @@ def distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the result of ``np.unique(y, return_inverse=True)``.
 
     Integers of a small range are counted, which is faster than sorting.
+
+    Raises
+    ------
+    TypeError
+        The labels have several types that cannot be compared.
     """
     integers = y if y.dtype.kind in "bui" else None
     if y.dtype.kind == "f" and len(y) and np.isfinite(y).all() and np.abs(y).max() < _COUNTED:
         truncated = y.astype(np.int64)
         integers = truncated if np.array_equal(truncated, y) else None
     if integers is None or not len(y):
-        return np.unique(y, return_inverse=True)
+        return _sorted_distinct(y)
     low, high = int(integers.min()), int(integers.max())
     if high - low >= _COUNTED:
         return np.unique(y, return_inverse=True)
@@ -69,3 +74,15 @@ def distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     present = np.bincount(offsets, minlength=high - low + 1) > 0
     codes = (np.cumsum(present) - 1)[offsets]
     return (np.flatnonzero(present).astype(wide) + wide(low)).astype(y.dtype), codes
+
+
+def _sorted_distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    try:
+        return np.unique(y, return_inverse=True)
+    except TypeError as error:
+        one_of_each = {type(label).__name__: label for label in y.flat}
+        named = " and ".join(f"{label!r:.50} ({name})" for name, label in one_of_each.items())
+        raise TypeError(
+            f"Labels must have an order, but y holds {named}. Convert all labels to one type, for "
+            f"example by y.astype(str)."
+        ) from error

@@ -184,8 +184,8 @@ class LinearKernel(Kernel[LinearSums]):
         if self.own_centre:
             sums.centre = centre_of(block.X, block.weight)
         if self.moments:
-            middle = [centre_of(columns, block.weight) for columns in (block.X, block.targets)]
-            sums.shift = np.concatenate(middle)
+            middle = centre_of(block.X, block.weight) if sums.centre is None else sums.centre
+            sums.shift = np.concatenate([middle, centre_of(block.targets, block.weight)])
             sums.moments = np.zeros((2, len(sums.shift)))
         return sums
 

@@ -31,6 +31,7 @@ from dlbd_estimators.linear_model.logistic_paths import (
 )
 from dlbd_estimators.linear_model.row_scores import scores_of_classifiers
 from dlbd_estimators.linear_model.search import search
+from dlbd_estimators.linear_model.unconverged_models import warn_of_unconverged
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch
 from dlbd_estimators.solvers.smooth.logistic_search_state import LogisticSearchState
@@ -213,7 +214,7 @@ class LogisticRegressionCV(LogisticRegression):
         Warns
         -----
         ConvergenceWarning
-            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
+            A model of the search did not converge, or the chosen one did not reach ``tol``.
         """
         refuse_metadata(self, params)
         settings = settings_of(self)
@@ -253,16 +254,16 @@ class LogisticRegressionCV(LogisticRegression):
             state = solution.state
             if not isinstance(state, LogisticSearchState) or state.scores is None:
                 return fitted  # a callback stopped the search before anything was scored
-            n_ratios = len(settings.l1_ratios)
-            scores = np.repeat(state.scores[:, None], n_ratios, axis=1)
+            scores, n_ratios = state.scores[:, None], len(settings.l1_ratios)
+            scores = np.repeat(scores, n_ratios, axis=1)
             paths = np.repeat(solver.paths(problem, state)[:, None], n_ratios, axis=1)
             n_iter = np.full(scores.shape, state.sweeps, dtype=np.int32)
             choice = choose_best(settings, scores, paths, refit=bool(self.refit))
             paths = paths.reshape(*scores.shape, *packing.shape)
             return fitted | results(settings, choice, scores, paths, n_iter, data.classes)
 
-        advice = "leave out the largest Cs"
-        search(self, executor, problem, solver, task=task, model=model, advice=advice)
+        options: Any = {"task": task, "model": model, "advice": "leave out the largest Cs"}
+        warn_of_unconverged(task, solver, search(self, executor, problem, solver, **options))
 
     def _search_l1(
         self, executor: Executor, data: SearchData, settings: Settings, task: FitTask
@@ -299,16 +300,15 @@ class LogisticRegressionCV(LogisticRegression):
 
         if not self.refit:
             task.start(executor, data.blocks, print_lines=bool(self.verbose))
-            fitted = attributes(choice.parameters) | {"solver_": paths.solver, "history_": []}
-            self.__dict__.update(fitted)
+            self.__dict__.update(attributes(choice.parameters), solver_=paths.solver, history_=[])
             return
         problem = data.problem(choice.C, choice.l1_ratio)
 
         def model(solution: Solution) -> dict[str, Any]:
             return attributes(solution.parameters)
 
-        start = choice.parameters
-        solve(self, executor, problem, start, solver_name=settings.solver, task=task, model=model)
+        options: Any = {"solver_name": settings.solver, "task": task, "model": model}
+        solve(self, executor, problem, choice.parameters, **options)
 
     @documented_like(LogisticRegression.score)
     def score(self, X: Any, y: Any, sample_weight: Any = None, **score_params: Any) -> float:

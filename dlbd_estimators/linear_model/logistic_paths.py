@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from dlbd_estimators.base.callbacks import FitTask
 from dlbd_estimators.base.checkpoint import FitCheckpoint
 from dlbd_estimators.base.class_weights import class_factors, count_labels, plain
-from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.engine.executor import Executor
@@ -34,6 +33,7 @@ from dlbd_estimators.linear_model.fit import seed_of
 from dlbd_estimators.linear_model.logistic_choice import check_size
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import dense
+from dlbd_estimators.linear_model.unconverged_models import UnconvergedModels
 from dlbd_estimators.solvers import Fit, Known, Problem, Solution, minimize_together, room_for
 from dlbd_estimators.solvers.proximal.working_set import WorkingSet
 from dlbd_estimators.solvers.split_problem import SplitProblem
@@ -261,6 +261,7 @@ def fit_paths(
     """
     started_at = time.perf_counter()
     fits: list[Fit] = []
+    unconverged = UnconvergedModels()
     for number in range(len(data.splits.train)):
         for l1_ratio in l1_ratios:
             for C in Cs:
@@ -273,21 +274,19 @@ def fit_paths(
                         f"l1 part in a search. Select columns first, or take l1_ratios=(0,)."
                     )
                 clock = partial(_since, started_at)
-                fit = Fit(solver, objective, None, tol, max_iter, clock, on_warning=_warn)
+                on_warning = partial(unconverged.add, float(C), float(l1_ratio))
+                fit = Fit(solver, objective, None, tol, max_iter, clock, on_warning=on_warning)
                 fits.append(saved.resume(fit, objective.packing.size, []))
     solutions: list[Solution] = []
     for outcome in minimize_together(executor, fits):
         if isinstance(outcome, Exception):
             raise outcome
         solutions.append(outcome)
+    unconverged.warn()
     shape = len(data.splits.train), len(l1_ratios), len(Cs)
     parameters = np.array([each.parameters for each in solutions])
     n_iter = np.array([each.n_iter for each in solutions], dtype=np.int32)
     return Paths(parameters.reshape(*shape, -1), n_iter.reshape(shape), fits[0].solver.name)
-
-
-def _warn(_status: str, message: str, category: type[Warning]) -> None:
-    warn_user(message, category)
 
 
 def _since(started_at: float) -> float:

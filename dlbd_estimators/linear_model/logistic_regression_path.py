@@ -19,6 +19,7 @@ from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_choice import inverse_strengths
 from dlbd_estimators.linear_model.logistic_paths import SearchData, fit_paths
 from dlbd_estimators.linear_model.search import search
+from dlbd_estimators.linear_model.unconverged_models import warn_of_unconverged
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch
 
@@ -174,15 +175,16 @@ def _smooth_models(
         accuracy=float(reader.tol),
     )
     problem = data.problem(1.0, 0.0)
-    found: dict[str, FloatArray] = {}
+    options: dict[str, Any] = {"task": task, "model": _no_attributes}
+    solution = search(reader, executor, problem, solver, **options, advice="leave out large Cs")
+    warn_of_unconverged(task, solver, solution)
+    state: Any = solution.state
+    models: FloatArray = solver.paths(problem, state)[0]
+    return models
 
-    def keep(solution: Solution) -> dict[str, Any]:
-        state: Any = solution.state
-        found["models"] = solver.paths(problem, state)[0]
-        return {}
 
-    search(reader, executor, problem, solver, task=task, model=keep, advice="leave out large Cs")
-    return found["models"]
+def _no_attributes(_solution: Solution) -> dict[str, Any]:
+    return {}
 
 
 def _sparse_models(

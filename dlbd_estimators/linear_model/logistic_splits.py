@@ -71,7 +71,7 @@ def fit_logistic_on_splits(
 
     Parameters and return value are described in :class:`FitOnSplits`. The candidates are
     LogisticRegression estimators that differ only in ``C``. The result is None if a model has too
-    many parameters for a Hessian.
+    many parameters for a Hessian. Candidates that do not converge have to be fitted separately.
     """
     reader = clone(candidates[0])
     with fit_task(reader, X, y, sample_weight) as task:
@@ -94,18 +94,17 @@ def fit_logistic_on_splits(
                 widths=None if scaled is None else scaled.widths,
             )
             problem = data.problem(1.0, 0.0)
-            found: dict[str, Any] = {}
-
-            def keep(solution: Solution) -> dict[str, Any]:
-                found["state"] = solution.state
-                return {}
-
-            search(reader, executor, problem, solver, task=task, model=keep, advice=_ADVICE)
-            state: LogisticSearchState = found["state"]
+            options: dict[str, Any] = {"task": task, "model": _no_attributes, "advice": _ADVICE}
+            solution = search(reader, executor, problem, solver, **options)
+            state: Any = solution.state
             test, train = _scores(executor, data, problem, state, also_train=train_scores)
     paths = solver.paths(problem, state)
+    unconverged = state.unconverged.any(axis=0)
     models: list[list[Any] | None] = [
-        [
+        # A fit of its own converges or warns.
+        None
+        if unconverged[index]
+        else [
             _model(candidate, reader, data, each, None if scaled is None else scaled.of(number))
             for number, each in enumerate(paths[:, index])
         ]
@@ -113,6 +112,10 @@ def fit_logistic_on_splits(
     ]
     n_passes = reader.n_passes_ + 1.0 + (scaled is not None)
     return SplitFits(models, n_passes, test, train)
+
+
+def _no_attributes(_solution: Solution) -> dict[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)

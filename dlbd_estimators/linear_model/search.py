@@ -86,8 +86,8 @@ def search(
     model: Callable[[Solution], dict[str, Any]],
     advice: str,
     start: FloatArray | None = None,
-) -> None:
-    """Run the solver of a search, and set the fitted attributes of the estimator.
+) -> Solution:
+    """Run the solver of a search, set the fitted attributes, and return the solution.
 
     Parameters
     ----------
@@ -154,6 +154,7 @@ def search(
     with task.checkpoint.checks_results(fit):
         found = attributes(solution)
     vars(estimator).update(found)
+    return solution
 
 
 def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:

@@ -45,17 +45,14 @@ def error_of_decrement(
         error.
     """
     packing = problem.packing
-    spread = np.sqrt(variance)
-
-    def largest(values: FloatArray) -> FloatArray:
-        coef = np.abs(values).reshape(packing.shape)[:, : packing.n_features]
-        per_output = (coef * spread).max(axis=1, initial=0.0)
-        return np.asarray(per_output if problem.loss.quadratic else per_output.max(keepdims=True))
-
-    allowed = problem.unit * largest(np.sqrt(np.maximum(inverse_diagonal, 0.0)))
+    # Sizes of the errors and of the coefficients: the largest of each output, or of all outputs.
+    sizes = np.stack([np.sqrt(np.maximum(inverse_diagonal, 0.0)), np.abs(parameters)])
+    coefs = sizes.reshape(2, *packing.shape)[..., : packing.n_features] * np.sqrt(variance)
+    if not problem.loss.quadratic:
+        coefs = coefs.reshape(2, 1, -1)
+    errors, coef = coefs.max(axis=2, initial=0.0)
+    allowed = problem.unit * errors
     varies = allowed > 0.0
     if not varies.any():
         return 1.0
-    return float(
-        (allowed / np.maximum(largest(parameters), _SMALLEST_SHARE * allowed))[varies].max()
-    )
+    return float((allowed / np.maximum(coef, _SMALLEST_SHARE * allowed))[varies].max())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 #: Fields whose name for users is a Python keyword, so that the field cannot have it.
@@ -55,10 +55,9 @@ class Record:
 
     def entry(self) -> dict[str, Any]:
         """Return the fields that are not None, by the names that users know."""
-        named = {
-            _NAMES.get(item.name, item.name): getattr(self, item.name) for item in fields(self)
+        return {
+            _NAMES.get(name, name): value for name, value in vars(self).items() if value is not None
         }
-        return {name: value for name, value in named.items() if value is not None}
 
 
 def entries(records: Iterable[Record]) -> list[dict[str, Any]]:

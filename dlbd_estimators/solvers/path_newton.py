@@ -9,6 +9,7 @@ limit, because gradients are exact.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ from dlbd_estimators.solvers.shared_hessians import SharedHessians
 
 #: A step longer than this share of the step before requires a new Hessian.
 _SLOW = 0.2
-#: Largest change of a parameter in one step, in standard units.
+#: Largest change of the predictions in one step, as a root mean square. A limit for the parameters
+#: would be too small for columns that are nearly dependent: long steps along the difference of two
+#: such columns change no prediction.
 _LONGEST = 5.0
 _MAX_STEPS = 100
 _MAX_HALVINGS = 30
@@ -32,6 +35,22 @@ _HESSIANS_NBYTES = 2**28
 _Slopes = Callable[[NDArray[np.intp], FloatArray], FloatArray]
 
 
+class Minimisers(NamedTuple):
+    """The models that :func:`minimise` returns.
+
+    Attributes
+    ----------
+    models : ndarray of shape (n_splits, n_strengths, size)
+        The models.
+    converged : ndarray of bool of shape (n_splits, n_strengths)
+        Whether each model is a minimiser. It is not if its steps did not become short enough, or if
+        its columns are so nearly dependent that the Hessian does not explain its gradient.
+    """
+
+    models: FloatArray
+    converged: NDArray[np.bool_]
+
+
 def minimise(
     tilted: Tilted,
     models: FloatArray,
@@ -39,7 +58,7 @@ def minimise(
     penalty: FloatArray,
     enough: float,
     gradient: FloatArray | None = None,
-) -> FloatArray:
+) -> Minimisers:
     """Return the minimisers of the objectives of all strengths and splits.
 
     A step is halved while the slope at its end shows that it went too far beyond the minimum along
@@ -63,16 +82,16 @@ def minimise(
     if gradient is None:
         gradient = tilted.gradient(models)
     slopes = gradient + tilt + penalty * models
-    models = models.copy()
+    models, converged = models.copy(), np.zeros(models.shape[:2], dtype=bool)
     # Neighbours by strength, because they share Hessians.
     order = np.argsort(-penalty.mean(axis=(0, 2)), kind="stable")
     most = max(_HESSIANS_NBYTES // (8 * models.shape[-1] ** 2), 1)
     for begin in range(0, len(order), most):
         some = order[begin : begin + most]
-        models[:, some] = _minimise_together(
+        models[:, some], converged[:, some] = _minimise_together(
             tilted, models[:, some], tilt[:, some], penalty[:, some], enough, slopes[:, some]
         )
-    return models
+    return Minimisers(models, converged)
 
 
 def _minimise_together(
@@ -82,7 +101,7 @@ def _minimise_together(
     penalty: FloatArray,
     enough: float,
     gradient: FloatArray,
-) -> FloatArray:
+) -> Minimisers:
     """Return the minimisers for some strengths; ``gradient`` is that of the initial objectives."""
 
     def slopes(strengths: NDArray[np.intp], at: FloatArray) -> FloatArray:
@@ -95,8 +114,8 @@ def _minimise_together(
     unfinished = np.ones(last.shape, dtype=bool)
     for _ in range(_MAX_STEPS):
         step = hessians.steps(gradient, unfinished)
-        longest = np.abs(step).max(axis=-1)
-        step *= np.minimum(1.0, _LONGEST / np.maximum(longest, _LONGEST))[..., None]
+        change = hessians.changes(step)
+        step *= (_LONGEST / np.maximum(change, _LONGEST))[..., None]
         length = lengths(step, models + step)
         rate = length / np.maximum(last, np.finfo(float).tiny)
         # Steps that shrink steadily leave about the length of the next one.
@@ -114,7 +133,7 @@ def _minimise_together(
         first = np.where(np.isinf(last), length, first)
         hessians.renew(models, unfinished, unfinished & (length > _SLOW * last))
         last = length
-    return models
+    return Minimisers(models, ~(unfinished | hessians.unexplained(gradient)))
 
 
 def _damped_step(

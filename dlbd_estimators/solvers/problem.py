@@ -94,7 +94,7 @@ class Problem(BaseProblem):
 
     def with_known(self, known: Known) -> Self:
         """Return the same objective with these facts about its data."""
-        return replace(self, known=known)
+        return self if known is self.known else replace(self, known=known)
 
     @property
     def total_weight(self) -> float | None:
@@ -223,7 +223,8 @@ class Problem(BaseProblem):
         current = self
         if indices is None:
             check_weight(sums.weight, sums.n_rows)
-            current = self.with_known(replace(self.known, total_weight=sums.weight))
+            if sums.weight != self.known.total_weight:
+                current = self.with_known(replace(self.known, total_weight=sums.weight))
         return current._normalise(sums, parameters, indices)
 
     def _normalise(
@@ -252,9 +253,8 @@ class Problem(BaseProblem):
             hessian = hessian / weight
             np.einsum("kii->ki", hessian)[:] += diagonal.reshape(packing.shape) / shared  # a view
         elif sums.hessian is not None:
-            hessian = sums.hessian if centring is None else centring.matrix(sums.hessian)
-            hessian = hessian / weight
-            np.einsum("ii->i", hessian)[:] += diagonal / shared  # a view of the diagonal
+            hessian = (sums.hessian if centring is None else centring.matrix(sums.hessian)) / weight
+            hessian.reshape(-1)[:: packing.size + 1] += diagonal / shared  # a view of the diagonal
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
         point = parameters, value, gradient, hessian, sums.n_errors, sums.radius

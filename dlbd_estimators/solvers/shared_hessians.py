@@ -30,6 +30,8 @@ _NEAR, _NEAR_IF_SLOW = 0.3, 0.05
 _COMPARED_ROWS = 300
 #: Hessians that take fewer multiplications are formed faster without threads.
 _WORK_OF_A_THREAD = 2**23
+#: Largest part of a gradient outside the range of a singular Hessian that is only rounding.
+_NULL_COMPONENT = 1e-12
 
 
 class SharedHessians:
@@ -79,6 +81,29 @@ class SharedHessians:
             by_class = step.reshape(*wanted.shape, *packing.shape)
             by_class -= by_class.mean(axis=2, keepdims=True)
         return step
+
+    def changes(self, step: FloatArray) -> FloatArray:
+        """Return the root mean squares of the changes of predictions by steps.
+
+        Parameters
+        ----------
+        step : ndarray of shape (n_splits, n_strengths, size)
+            Changes of the models.
+        """
+        return self._distance(self._predictions_of(step), np.zeros(()))
+
+    def unexplained(self, gradient: FloatArray) -> NDArray[np.bool_]:
+        """Return for which models the Hessian is singular, and does not explain the gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_splits, n_strengths, size)
+            Gradients of the objectives.
+        """
+        found = np.zeros_like(self._own)
+        for index, factor in np.ndenumerate(self._factors):
+            found[index] = factor.null_component_norm(gradient[index]) > _NULL_COMPONENT
+        return found
 
     def renew(
         self, models: FloatArray, unfinished: NDArray[np.bool_], slow: NDArray[np.bool_]

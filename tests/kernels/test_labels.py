@@ -53,3 +53,11 @@ def test_labels_that_are_not_finite_show():
     for bad in (np.nan, np.inf):
         y = np.array([0.0, 1.0, bad])
         assert not kernel.is_finite(kernel(Block(np.empty((3, 0)), y)))
+
+
+@pytest.mark.parametrize("block", [[1, "a", 2], ["a", (1, 2)]])
+def test_labels_without_an_order_are_named(block):
+    y = np.empty(len(block), dtype=object)
+    y[:] = block
+    with pytest.raises(TypeError, match=r"y holds .*'a' \(str\).* Convert all labels to one type"):
+        LabelKernel()(Block(np.empty((len(y), 0)), y))

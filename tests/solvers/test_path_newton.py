@@ -9,11 +9,19 @@ import pytest
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.solvers import path_newton
-from dlbd_estimators.solvers.path_newton import lengths, minimise, overshoots
+from dlbd_estimators.solvers.path_newton import lengths, overshoots
+from dlbd_estimators.solvers.path_newton import minimise as minimisers
 from dlbd_estimators.solvers.path_rows import PathRows, Tilted
 
 FOLDS = Splits.folds(3)
 STRENGTHS = np.array([0.001, 1.0, 0.05])  # not in order
+
+
+def minimise(*arguments):
+    """Return the models of the minimisers, which have all converged."""
+    found = minimisers(*arguments)
+    assert found.converged.all()
+    return found.models
 
 
 def tilted_of(n_classes, rng, *, n=600, p=4, separable=False):
@@ -103,8 +111,16 @@ def test_columns_that_are_nearly_dependent(rng):
     tilted, packing = tilted_of(2, rng)
     tilted.X[:, 1] = tilted.X[:, 0] + 0.03 * tilted.X[:, 1]
     penalty, zero = penalty_of(packing, np.array([1e-10])), np.zeros((3, 1, packing.size))
-    found = minimise(tilted, zero, zero, penalty, 1e-9)
+    found = minimise(tilted, zero, zero, penalty, 1e-11)
     np.testing.assert_allclose(tilted.gradient(found) + penalty * found, 0.0, atol=1e-13)
+
+
+def test_predictions_far_from_zero_take_few_steps(rng):
+    """A hundred steps must be enough, although the length of each is limited."""
+    tilted, packing = tilted_of(2, rng, separable=True)
+    penalty, zero = penalty_of(packing, np.array([1e-6])), np.zeros((3, 1, packing.size))
+    found = minimise(tilted, zero, zero, penalty, 1e-9)  # it has converged
+    assert np.square(tilted.X @ found[0, 0, :-1]).mean() > 30.0**2
 
 
 def test_a_step_that_goes_too_far_is_halved():

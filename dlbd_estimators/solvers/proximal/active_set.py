@@ -15,6 +15,9 @@ from scipy import linalg
 
 from dlbd_estimators.kernels.arrays import FloatArray
 
+#: Largest number of steps, each of which solves a linear system. A step changes few signs, and
+#: systems of hundreds of coefficients take long.
+_MOST_STEPS = 500
 #: A zero coefficient becomes active if it violates its condition by more than this share of l1.
 _VIOLATION = 1e-12
 #: A column counts as dependent if the others leave at most this share of its square unexplained.
@@ -28,7 +31,7 @@ def polish(
     start: FloatArray,
     *,
     positive: bool,
-    max_steps: int,
+    max_steps: int = _MOST_STEPS,
 ) -> FloatArray:
     """Minimise ``w G w / 2 - h w + l1 |w|_1`` from a point near the minimiser.
 
@@ -44,7 +47,7 @@ def polish(
         Initial coefficients; they are not changed.
     positive : bool
         Whether all coefficients must be at least 0.
-    max_steps : int
+    max_steps : int, default=500
         Largest number of linear systems to solve.
     """
     w = start.copy()

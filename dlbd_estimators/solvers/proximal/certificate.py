@@ -74,10 +74,11 @@ def certify(
     fitted = problem.packing.fit_intercept
     mean_residual = sums.total / sums.weight if fitted else np.zeros(len(coef))
     squares = sums.squares / sums.weight - mean_residual**2
+    l2 = l2_strength(problem)
     # No correction by the mean residual: the centre is the mean of the columns, up to rounding.
-    descent = sums.products / sums.weight - l2_strength(problem) * coef
+    descent = sums.products / sums.weight - l2 * coef
     gaps = duality_gaps(problem, model, squares, descent, coef)
-    value = 0.5 * float(squares.sum() + l2_strength(problem) * np.sum(coef * coef))
+    value = 0.5 * float(squares.sum() + l2 * np.sum(coef * coef))
     value += l1_strength(problem) * float(np.abs(coef).sum())
     return Certificate(value, gaps, descent, intercept + mean_residual)
 
@@ -164,7 +165,7 @@ def l1_strength(problem: Problem) -> float:
 def l2_strength(problem: Problem) -> float:
     """Return the strength of half the squared norm beside the mean of the losses."""
     assert problem.total_weight is not None
-    strength = float(np.asarray(problem.penalty.strength).reshape(-1)[0])
+    strength = float(np.ravel(problem.penalty.strength)[0])
     return strength / (1.0 if problem.penalty.of_mean else problem.total_weight)
 
 

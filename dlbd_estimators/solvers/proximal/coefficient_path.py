@@ -18,8 +18,6 @@ from dlbd_estimators.solvers.proximal.quadratic_model import Model
 _GAP = 1e-13
 #: Largest number of sweeps over the coordinates for each strength of the path.
 _SWEEPS = 1_000
-#: Largest number of exact steps after the sweeps; each solves a linear system.
-_EXACT_STEPS = 500
 #: If all coefficients are zero at this strength, all strengths of the path are equal to it.
 _LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
 
@@ -88,7 +86,6 @@ class CoefficientPath:
                     alphas[index] * l1_ratio,
                     coef[index],
                     positive=self._positive,
-                    max_steps=_EXACT_STEPS,
                 )
         for index in np.flatnonzero(~has_l1):
             ridge = Model.of(gram + alphas[index] * np.eye(n), epsilon=self._epsilon)

@@ -128,7 +128,8 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     """
     packing, n = problem.packing, problem.packing.n_features
     check_weight(moments.weight, moments.n_rows)
-    unit = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight)) or 1.0
+    squares = np.trace(moments.products[n:, n:]) / moments.weight
+    unit = float(np.sqrt(squares)) or 1.0
     known = replace(problem.known, total_weight=moments.weight, unit=unit)
     variance = np.diag(moments.products)[:n] / moments.weight
     problem = problem.with_known(known).with_centre(moments.mean[:n], variance)
@@ -138,7 +139,6 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     start, _ = packing.unpack(state.parameters)
     coef = _solve(problem, model, slopes, start, target_squares(moments, problem))
     intercept = moments.mean[n:] - coef @ (moments.mean[:n] - problem.centre)
-    squares = np.trace(moments.products[n:, n:]) / moments.weight
     gain = np.sum(coef * slopes) - 0.5 * np.einsum("ki,ij,kj->", coef, gram, coef)
     return replace(
         state,

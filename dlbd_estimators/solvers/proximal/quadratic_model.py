@@ -29,8 +29,6 @@ from dlbd_estimators.solvers.proximal.active_set import polish
 #: Largest number of sweeps over the coordinates; a sweep costs about as much as reading S once. A
 #: problem that has not converged by then needs exact steps.
 _SWEEPS = 1_000
-#: Largest number of exact steps; each solves a linear system.
-_EXACT_STEPS = 500
 #: Relative duality gap below which there is only rounding error.
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
@@ -168,7 +166,7 @@ class Model:
         if gaps[0] * len(target) <= tol * size:
             return self._solve_for_signs(linear, l1, coef)
         gram = self.factor.T @ self.factor
-        return polish(gram, linear, l1, coef, positive=positive, max_steps=_EXACT_STEPS)
+        return polish(gram, linear, l1, coef, positive=positive)
 
     def _solve_for_signs(self, linear: FloatArray, l1: float, coef: FloatArray) -> FloatArray:
         """Return the minimiser if it has the signs with which coordinate descent ended.

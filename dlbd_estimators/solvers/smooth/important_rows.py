@@ -48,8 +48,9 @@ _NBYTES_IN_MEMORY = 5 * 2**20
 _MOST_NBYTES = 2**24
 #: With fewer rows for each parameter than this, kept rows are of no use.
 _FEWEST_PER_PARAMETER = 10
-#: Standard deviations much below this cannot be represented in float32.
-_LEAST_SPREAD = 1e-30
+#: Standard deviations much below this cannot be represented in float32; squares of numbers below
+#: the second one have fewer digits there.
+_LEAST_SPREAD, _LEAST_SQUARED = 1e-30, 1e-16
 #: The curvature of a row counts in its score as at least this share of the mean curvature.
 _LEAST_CURVATURE = 0.1
 #: Number of random directions by which norms are estimated.
@@ -139,8 +140,17 @@ def most_rows(problem: Problem, nbytes: int | None = None) -> int:
 
 def underflows_float32(columns: Columns) -> bool:
     """Return whether a column varies too little for float32."""
+    return _varies_less_than(_LEAST_SPREAD, columns)
+
+
+def squares_underflow_float32(columns: Columns) -> bool:
+    """Return whether a column varies too little for a Hessian that is formed in float32."""
+    return _varies_less_than(_LEAST_SQUARED, columns)
+
+
+def _varies_less_than(least: float, columns: Columns) -> bool:
     spread = np.sqrt(columns.variance)
-    return bool(np.any((spread > 0) & (spread < _LEAST_SPREAD)))
+    return bool(np.any((spread > 0) & (spread < least)))
 
 
 def _mean_curvature(hessian: FloatArray, columns: Columns) -> float:

@@ -52,6 +52,8 @@ from dlbd_estimators.solvers.smooth.path_sample import (
     penalties,
 )
 from dlbd_estimators.solvers.solver import PassGenerator, State
+from dlbd_estimators.solvers.status import Status
+from dlbd_estimators.solvers.vanished_curvature import curvature_vanished
 
 #: Remaining error of a model, relative to its first step: on a sample of the rows, and on all rows.
 #: Scores of neighbouring strengths differ little: larger errors change which of them is the best.
@@ -61,6 +63,8 @@ _SLOW = 1 / 3
 #: Newton's method begins if the error is below this multiple of the accuracy: the next sweep is
 #: probably the last, and the best strength will probably remain the best.
 _NEARLY = 30
+#: Largest number of values of C that a message names.
+_MOST_NAMED = 10
 #: Fields of Newton's state at a strength that it has not tried yet.
 _UNTRIED: dict[str, Any] = {
     "base": None, "base_value": np.inf, "slope": 0.0, "tried_step": 1.0, "rank": 0, "best": np.inf,
@@ -147,7 +151,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         penalty = self._penalty(packing, scale)
         enough = _EXACT if complete else _ENOUGH
         found = minimise(tilted, models, np.zeros_like(models), penalty, enough)
-        return replace(state, models=found)
+        return replace(state, models=found.models, unconverged=~found.converged)
 
     def step(
         self, problem: Problem, state: LogisticSearchState, tol: float
@@ -180,6 +184,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         tilted = Tilted.of(rows, packing, self.splits)
         if state.complete:
             sums = PathKernel(packing, self.splits, self.factors)(rows.block(), models)
+            state = self._with_unbounded(state, tilted)
             return self._scored(problem, state, sums, models, np.zeros_like(models), 0.0)
         units = packed_scale(packing, scale)
         centre, dtype = none_if_zero(problem.centre), state.dtype
@@ -204,17 +209,21 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             overshot = overshoots(state.before, slopes, state.slope_before)
         of_sample = tilted.gradient(models)
         tilt = gradient - of_sample
-        step = minimise(tilted, models, tilt, penalty, _ENOUGH, of_sample) - models
+        step = minimise(tilted, models, tilt, penalty, _ENOUGH, of_sample).models - models
         if state.before is not None:  # where the last step was too long, go back half of it
             step[overshot] = -state.before[overshot] / 2.0
         length = lengths(coefs(packing, step), coefs(packing, models + step))
-        error = float(np.where(overshot, np.inf, length).max())
+        errors = np.where(overshot, np.inf, length)
+        error = float(errors.max())
         if error > _SLOW * state.scored_error:
             dtype = "float64"  # rounding may have made the step too long
         initial_slopes = np.abs((step * slopes).sum(axis=-1))
         state = replace(
-            state, before=step, slope_before=initial_slopes, rows=rows, drawn=True, dtype=dtype
-        )
+            state, before=step, slope_before=initial_slopes, rows=rows, drawn=True, dtype=dtype,
+            unconverged=errors > self.accuracy,
+        )  # fmt: skip
+        if error <= self.accuracy:
+            state = self._with_unbounded(state, tilted)
         return self._scored(problem, state, sums, models + step, tilt, error)
 
     def _sweep_with_newton(
@@ -274,6 +283,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             each = np.argmax(scores, axis=1)
             mean = models[np.arange(len(each)), each].mean(axis=0)
             return replace(state, parameters=mean / units, averaged=True)
+        if state.newton_at is None:  # the model, if the search ends here
+            state = replace(state, parameters=models[:, best].mean(axis=0) / units)
         if state.newton_at == best or not self.refit or error > _NEARLY * self.accuracy:
             return state
         start = self._start(problem, state, tilt[:, best], best)
@@ -295,13 +306,38 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             each.mean(axis=0)[None, None] for each in (state.models[:, best], tilt)
         )
         # Gradients in float32 leave a small shift, which no step of Newton's method removes.
-        model = minimise(tilted, initial, mean_tilt, penalty, enough)[0, 0]
+        model = minimise(tilted, initial, mean_tilt, penalty, enough).models[0, 0]
         return problem.without_shift(model)
+
+    def _with_unbounded(self, state: LogisticSearchState, tilted: Tilted) -> LogisticSearchState:
+        """Count models whose coefficients grow without end among those that did not converge."""
+        assert state.models is not None
+        assert state.scale is not None
+        assert state.unconverged is not None
+        penalty = self._penalty(tilted.packing, state.scale)
+        unbounded = curvature_vanished(tilted, state.models, penalty)
+        return replace(state, unconverged=state.unconverged | unbounded)
 
     def original(self, problem: Problem, models: FloatArray) -> FloatArray:
         """Return models for the original features, from models for centred features."""
         flat = models.reshape(-1, models.shape[-1])
         return np.array([problem.original(each) for each in flat]).reshape(models.shape)
+
+    def message(
+        self, problem: Problem, state: LogisticSearchState, status: Status, **facts: Any
+    ) -> str:
+        text, values = super().message(problem, state, status, **facts), ""
+        if status is Status.MAX_ITER and state.chosen is None:
+            values = self.unconverged_values(state)
+        return f"{text} Models did not converge for C={values}." if values else text
+
+    def unconverged_values(self, state: LogisticSearchState) -> str:
+        """Return the values of C at which a model has not converged, as text."""
+        if state.unconverged is None:
+            return ""
+        values = np.unique(self.Cs[state.unconverged.any(axis=0)])
+        more = f" and {len(values) - _MOST_NAMED} more" if len(values) > _MOST_NAMED else ""
+        return ", ".join(f"{C:g}" for C in values[-_MOST_NAMED:]) + more
 
     def paths(self, problem: Problem, state: LogisticSearchState) -> FloatArray:
         """Return the models of all splits and strengths (n_splits, n_Cs, size)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.path_rows import PathRows
@@ -36,6 +37,8 @@ class LogisticSearchState(NewtonState):
         Scores of the models in the last sweep.
     scored_error : float
         Approximate error of a coefficient of these models, relative to the largest coefficient.
+    unconverged : ndarray of bool of shape (n_splits, n_Cs) or None
+        Models that are not minimisers to the accuracy of the search.
     newton_at : int or None
         Index of the strength at which Newton's method fits all rows.
     chosen : int or None
@@ -51,6 +54,7 @@ class LogisticSearchState(NewtonState):
         "before": ("n_splits", "n_Cs", "n_parameters"),
         "scale": ("n_features",),
         "scores": ("n_splits", "n_Cs"),
+        "unconverged": ("n_splits", "n_Cs"),
     }
 
     models: FloatArray | None = None
@@ -63,6 +67,7 @@ class LogisticSearchState(NewtonState):
     dtype: str = "float64"
     scores: FloatArray | None = None
     scored_error: float = np.inf
+    unconverged: NDArray[np.bool_] | None = None
     newton_at: int | None = None
     chosen: int | None = None
     averaged: bool = False

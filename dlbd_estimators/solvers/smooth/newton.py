@@ -51,6 +51,7 @@ from dlbd_estimators.solvers.smooth.important_rows import (
     corrected,
     importance_rule,
     most_rows,
+    squares_underflow_float32,
     usable_rows,
 )
 from dlbd_estimators.solvers.smooth.preconditioner import hidden_decrement
@@ -145,34 +146,26 @@ class Newton(Minimizer[NewtonState]):
         return NewtonState(np.zeros(problem.packing.size), known=problem.known)
 
     def step(self, problem: Problem, state: NewtonState, tol: float) -> PassGenerator[NewtonState]:
-        columns = state.columns
-        ellipsoid = None
-        if columns is not None and state.radius is None:
-            ellipsoid = ellipsoid_of(columns)
-        evaluation = yield from problem.evaluate(
-            state.parameters,
-            Order.HESSIAN,
-            "newton-pass-{}",
-            hessian_dtype=state.hessian_dtype,
-            ellipsoid=ellipsoid,
-            moments=columns is None,
-            importance=state.rule,
-        )
+        evaluation = yield from _evaluate(problem, state)
+        columns = evaluation.columns or state.columns
+        assert columns is not None
+        if state.hessian_dtype == "float32" and squares_underflow_float32(columns):
+            problem = problem.with_known(evaluation.known)
+            state = replace(state, parameters=evaluation.point, hessian_dtype="float64")
+            evaluation = yield from _evaluate(problem, state)
         problem = problem.with_known(evaluation.known)
+        radius = state.radius if _ellipsoid(state) is None else evaluation.radius
         state = replace(state, parameters=evaluation.point, known=evaluation.known)
         if sample_misled(problem, state, evaluation.value):
             return replace(restarted_at_zero(state, evaluation.value), rule=None)
         if not satisfies_armijo(problem, state, evaluation.value):
             return halved(state, evaluation.value)
         assert evaluation.hessian is not None
-        columns = evaluation.columns or columns
-        assert columns is not None
         factor = Factor.of(evaluation.hessian, Centring(problem.packing, columns.mean))
         hessian_error = rounding(state.hessian_dtype) * factor.condition
         step = problem.without_shift(-factor.solve(evaluation.gradient))
         slope = -float(step @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
-        radius = evaluation.radius if ellipsoid is not None else state.radius
         diagnosis = yield from diagnose_step(
             problem,
             step,
@@ -239,6 +232,26 @@ class Newton(Minimizer[NewtonState]):
             since_best=since_best,
             dependent=dependent_columns(problem, factor) if not reported[0] <= tol else (),
         )
+
+
+def _evaluate(problem: Problem, state: NewtonState) -> PassGenerator[Evaluation]:
+    """Request the pass of a step: F, its derivatives, and facts that no pass has found before."""
+    return problem.evaluate(
+        state.parameters,
+        Order.HESSIAN,
+        "newton-pass-{}",
+        hessian_dtype=state.hessian_dtype,
+        ellipsoid=_ellipsoid(state),
+        moments=state.columns is None,
+        importance=state.rule,
+    )
+
+
+def _ellipsoid(state: NewtonState) -> tuple[FloatArray, FloatArray] | None:
+    """Return the row norm if the next pass has to find the largest norm of a row."""
+    if state.columns is None or state.radius is not None:
+        return None
+    return ellipsoid_of(state.columns)
 
 
 def _corrected(

@@ -72,8 +72,18 @@ def test_exact_steps_get_there_from_anywhere(seed, n, extra, share, positive):
     l1 = share * float(np.abs(linear).max())
     start = np.random.default_rng(seed).normal(size=n)
     start = np.abs(start) if positive else start
-    w = polish(gram, linear, l1, start, positive=positive, max_steps=1000)
+    w = polish(gram, linear, l1, start, positive=positive)
     assert violation(gram, linear, l1, w, positive=positive) < 1e-6
+
+
+@pytest.mark.parametrize(("options", "n_steps"), [({}, 500), ({"max_steps": 3}, 3)])
+def test_the_number_of_exact_steps_is_limited(options, n_steps):
+    """The first step finds that all coefficients are zero; each other step makes one active."""
+    n = 510
+    linear = np.linspace(2.0, 3.0, n)
+    w = polish(np.eye(n), linear, 1.0, np.zeros(n), positive=False, **options)
+    active = n_steps - 1  # those with the largest slopes
+    np.testing.assert_allclose(w, np.where(np.arange(n) < n - active, 0.0, linear - 1.0))
 
 
 @given(seed=st.integers(0, 2**16), n=st.integers(2, 5))
