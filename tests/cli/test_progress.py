@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import storage
+from dlbd_estimators import Ridge
 from storage import progress_bar
 from storage.progress import Progress
 
@@ -95,6 +96,21 @@ def test_json_shows_no_progress(terminal, capsys, tmp_path, csv):
     ):
         assert terminal(*words, "--json") == (0, [])
         json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".zarr"])
+def test_predictions_are_counted_by_block(terminal, capsys, tmp_path, ending):
+    X = np.arange(200.0).reshape(100, 2)
+    data = storage.create_dataset(
+        tmp_path / "d.zarr", X, X[:, 0], chunk_nbytes=200, block_nbytes=400
+    )
+    Ridge().fit(X, X[:, 0]).save(tmp_path / "model")
+    words = ("predict", tmp_path / "model", data.path)
+    code, [line] = terminal(*words, "-o", tmp_path / f"p{ending}")
+    assert code == 0
+    assert f"{data.X.numblocks[0]}/{data.X.numblocks[0]}" in line[-1]
+    assert terminal(*words, "-o", tmp_path / f"q{ending}", "--json") == (0, [])
+    capsys.readouterr()
 
 
 def test_no_terminal_shows_no_progress(dlbd, tmp_path, csv):
