@@ -267,6 +267,9 @@ def check_arrays(
         layout = current.layouts[name]
         shape = tuple(map(int, array.shape[1:]))
         if shape != layout.row_shape:
+            if name == "X" and len(shape) == 1:
+                found, expected = shape[0], layout.row_shape[0]
+                raise ValueError(f"X has {found:,} columns, and that of {place} has {expected:,}")
             raise ValueError(
                 f"{name} has rows of shape {shape}, those of {place} have {layout.row_shape}"
             )

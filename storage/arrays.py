@@ -11,11 +11,11 @@ import numpy as np
 from storage.blocks import BlockReader, block_array
 from storage.default_names import given_names
 from storage.errors import UnsupportedURL
+from storage.feature_array import FeatureArray
 from storage.labels import labels_of
 from storage.layout import ArrayLayout
 from storage.local_files import LocalFiles
 from storage.manifest import Manifest
-from storage.named_columns import NamedColumns
 from storage.schema import Label, Schema
 from storage.store import Store
 from storage.versions import History, Version
@@ -57,9 +57,21 @@ class StoredArrays:
     @cached_property
     def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
         """The features; each Dask chunk is a block. The blocks of a sparse X are CSR arrays."""
-        array = self._array("X")
-        named = given_names(self.schema.feature_names)
-        return NamedColumns.of(array, self.feature_names) if named else array
+        names = self.feature_names if given_names(self.schema.feature_names) else None
+        return FeatureArray.of(self._array("X"), names, self.max_block_nnz)
+
+    @property
+    def max_block_nnz(self) -> int | None:
+        """Stored values of the largest block of a sparse X, zeros included.
+
+        It is None if X is dense, if `columns` were chosen, or if an older release wrote the data
+        set.
+        """
+        nnz = self.manifest.arrays["X"].nnz
+        if nnz is None or self.columns is not None:
+            return None
+        chunks_per_block = self.schema.block_rows // self.layouts["X"].chunk_rows
+        return int(np.add.reduceat(nnz, range(0, len(nnz), chunks_per_block)).max())
 
     @cached_property
     def y(self) -> da.Array:

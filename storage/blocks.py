@@ -56,10 +56,10 @@ class BlockReader:
     version: int = 1
 
     def __call__(self, block: tuple[int, bytes]) -> Any:
-        """Return the rows of one block, in new memory; see :meth:`read_into`."""
-        return self.read_into(block, np.empty)
+        """Return the rows of one block, in new memory; see :meth:`read_block_into`."""
+        return self.read_block_into(block, np.empty)
 
-    def read_into(self, block: tuple[int, bytes], empty: Callable[..., Any]) -> Any:
+    def read_block_into(self, block: tuple[int, bytes], empty: Callable[..., Any]) -> Any:
         """Return the rows of one block: an ndarray, or a CSR array if they are sparse.
 
         Memory: the block, and for each thread the bytes of one stored chunk (from an object store,

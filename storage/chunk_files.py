@@ -86,8 +86,9 @@ def encoded_file(layout: ArrayLayout, values: Any) -> tuple[tuple[bytes, bytes],
     """Return the parts of a chunk's file and the manifest's entry, as :func:`write_chunk` does."""
     rows = values.shape[0]
     stored: npt.NDArray[np.generic]
+    nnz = None
     if layout.sparse:
-        n_nan = count_nan(values.data)
+        n_nan, nnz = count_nan(values.data), int(values.nnz)
         stored = encode_rows(values, layout.dtype, layout.chunk_rows)
         if stored.nbytes > MAX_CHUNK_NBYTES:
             raise ValueError(
@@ -105,7 +106,7 @@ def encoded_file(layout: ArrayLayout, values: Any) -> tuple[tuple[bytes, bytes],
     frame = encode_chunk(stored)
     checksum = int(google_crc32c.value(frame))
     trailer = checksum.to_bytes(TRAILER, "little")
-    return (frame, trailer), StoredChunk(rows, len(frame) + TRAILER, checksum, n_nan)
+    return (frame, trailer), StoredChunk(rows, len(frame) + TRAILER, checksum, n_nan, nnz)
 
 
 def count_nan(values: npt.NDArray[Any]) -> int:

@@ -84,6 +84,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "target": dataset.target,
         "classes": None if dataset.classes is None else list(dataset.classes),
         "sparse": dataset.schema.sparse,
+        "nnz": dataset.manifest.nnz,
         "dtypes": {name: layout.dtype for name, layout in dataset.layouts.items()},
         "nan": {name: dataset.manifest.n_nan(name) for name in dataset.layouts},
         "nbytes": dataset.nbytes,

@@ -32,12 +32,16 @@ class StoredChunk:
         whole file would be useless: any data followed by its own CRC has the same CRC.)
     n_nan : int
         Number of NaN among the chunk's values.
+    nnz : int or None
+        Number of stored values of sparse rows, zeros included. None if the rows are dense, or if an
+        older release wrote the manifest: it did not list them.
     """
 
     rows: int
     nbytes: int
     checksum: int
     n_nan: int
+    nnz: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,43 +73,59 @@ class ChunkEntries:
     ----------
     rows, nbytes, checksums, n_nan : ndarray of shape (n_chunks,)
         One array for each field of :class:`StoredChunk`.
+    nnz : ndarray of shape (n_chunks,) or None
+        The field ``nnz``; None if it is not known of all chunks.
     """
 
     rows: npt.NDArray[np.int64]
     nbytes: npt.NDArray[np.uint32]
     checksums: npt.NDArray[np.uint32]
     n_nan: npt.NDArray[np.int64]
+    nnz: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[StoredChunk]) -> ChunkEntries:
         """Return these entries as columns."""
         listed = list(chunks)
         n = len(listed)
+        nnz = [chunk.nnz for chunk in listed if chunk.nnz is not None]
         return cls(
             np.fromiter((chunk.rows for chunk in listed), np.int64, n),
             np.fromiter((chunk.nbytes for chunk in listed), np.uint32, n),
             np.fromiter((chunk.checksum for chunk in listed), np.uint32, n),
             np.fromiter((chunk.n_nan for chunk in listed), np.int64, n),
+            np.array(nnz, np.int64) if 0 < len(nnz) == n else None,
         )
 
     @classmethod
     def joined(cls, parts: Iterable[ChunkEntries]) -> ChunkEntries:
         """Return the entries of several runs of chunks, one after the other."""
-        columns = zip(*((p.rows, p.nbytes, p.checksums, p.n_nan) for p in parts), strict=True)
-        return cls(*map(np.concatenate, columns))
+        listed = list(parts)
+        nnz = [part.nnz for part in listed if part.nnz is not None]
+        return cls(
+            np.concatenate([part.rows for part in listed]),
+            np.concatenate([part.nbytes for part in listed]),
+            np.concatenate([part.checksums for part in listed]),
+            np.concatenate([part.n_nan for part in listed]),
+            np.concatenate(nnz) if len(nnz) == len(listed) else None,
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[StoredChunk]:
         columns = (self.rows, self.nbytes, self.checksums, self.n_nan)
-        for fields in zip(*(column.tolist() for column in columns), strict=True):
+        nnz = [None] * len(self) if self.nnz is None else self.nnz.tolist()
+        for fields in zip(*(column.tolist() for column in columns), nnz, strict=True):
             yield StoredChunk(*fields)
 
     def run(self, first: int, stop: int) -> ChunkEntries:
         """Return the entries of the chunks `first` to `stop` (excluded)."""
         cut = slice(first, stop)
-        return ChunkEntries(self.rows[cut], self.nbytes[cut], self.checksums[cut], self.n_nan[cut])
+        nnz = None if self.nnz is None else self.nnz[cut]
+        return ChunkEntries(
+            self.rows[cut], self.nbytes[cut], self.checksums[cut], self.n_nan[cut], nnz
+        )
 
 
 def pack_expected(entries: ChunkEntries) -> bytes:

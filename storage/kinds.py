@@ -180,6 +180,11 @@ def _refuse_blocks(name: str, meta: Any) -> None:
     if isinstance(meta, np.ma.MaskedArray):
         raise TypeError(f"{name} is masked: fill the masked values first, e.g. .filled(np.nan)")
     if not isinstance(meta, np.ndarray) and not (name == "X" and is_sparse(meta)):
+        if is_sparse(meta):
+            raise TypeError(
+                f"{name} is sparse, but only X can be: {name}.toarray(), or for a Dask array "
+                f"{name}.map_blocks(lambda block: block.toarray())"
+            )
         kind = f"{type(meta).__module__}.{type(meta).__name__}"
         which = "NumPy arrays and SciPy's sparse matrices" if name == "X" else "NumPy arrays"
         raise TypeError(f"{name} is made of {kind}: only {which} can be stored")

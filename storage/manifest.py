@@ -78,6 +78,12 @@ class Manifest:
         return int(self.arrays[array].n_nan.sum())
 
     @property
+    def nnz(self) -> int | None:
+        """Number of stored values of a sparse X, zeros included; None if it is not known."""
+        nnz = self.arrays["X"].nnz
+        return None if nnz is None else int(nnz.sum())
+
+    @property
     def listed_files(self) -> list[str]:
         """Names of all files of metadata."""
         return sorted({*(self.files or ()), *self.later_files})
@@ -158,6 +164,8 @@ class Manifest:
                 )
             if layout.chunk_nbytes > _MOST_COMPRESSED * int(np.min(chunks.nbytes)):
                 raise damaged(store, MANIFEST, f"a chunk of {name} is too short to hold its rows")
+            if not _values_fit(layout, chunks):
+                raise damaged(store, MANIFEST, f"a chunk of {name} is too short to hold its values")
 
 
 def _largest(n_chunks: int) -> int:
@@ -184,6 +192,14 @@ def check_number_of_chunks(layouts: Sequence[ArrayLayout]) -> None:
 def _same_grid(layout: ArrayLayout, chunks: ChunkEntries) -> bool:
     # The number is compared first, because metadata can declare more chunks than fit into memory.
     return layout.n_chunks == len(chunks) and np.array_equal(_grid(layout), chunks.rows)
+
+
+def _values_fit(layout: ArrayLayout, chunks: ChunkEntries) -> bool:
+    """Return whether each chunk is long enough for its number of stored values, if it is known."""
+    if chunks.nnz is None:
+        return True
+    most = chunks.nbytes.astype(np.int64) * _MOST_COMPRESSED
+    return layout.sparse and bool(np.all(chunks.nnz <= most))
 
 
 def _grid(layout: ArrayLayout) -> npt.NDArray[np.int64]:

@@ -39,6 +39,9 @@ _FILE = re.compile(rb'"([^"\n]+)": \{"bytes": (\d{1,15}), "crc32c": "([0-9a-f]{8
 _PIECE = 2**20
 _MAX_DIGITS = 18
 
+#: Quotes on the line of a chunk: 14, or 16 if it has the number of stored values.
+_QUOTES, _QUOTES_WITH_NNZ = 14, 16
+
 Column = npt.NDArray[np.integer[Any]]
 
 
@@ -135,21 +138,30 @@ def _columns(text: bytes, start: int, stop: int) -> ChunkEntries:
     return ChunkEntries(*map(np.concatenate, zip(*pieces, strict=True)))
 
 
-def _entries(lines: Bytes) -> tuple[Column, Column, Column, Column]:
-    """Parse the rows, bytes, checksums and NaN of lines that :func:`_entry` has written.
+def _entries(lines: Bytes) -> tuple[Column, ...]:
+    """Parse the columns of :class:`ChunkEntries` from lines that :func:`_entry` has written.
 
-    The field names and the two texts of a line are in quotes: 14 quotes a line. The numbers are
-    found by their places between the quotes.
+    The field names and the two texts of a line are in quotes. The numbers are found by their places
+    between the quotes. The number of stored values is on all lines or on none.
     """
-    quotes = np.flatnonzero(lines == ord('"')).reshape(-1, 14)
-    if not len(quotes):
+    ends = np.flatnonzero(lines == ord("}"))
+    if not len(ends):
         raise ValueError("an array has no chunks")
+    found = np.flatnonzero(lines == ord('"'))
+    if len(found) not in (_QUOTES * len(ends), _QUOTES_WITH_NNZ * len(ends)):
+        raise ValueError("the entry of a chunk has a wrong number of fields")
+    quotes = found.reshape(len(ends), -1)
+    nan_ends, nnz = ends, []
+    if quotes.shape[1] > _QUOTES:
+        nan_ends = quotes[:, _QUOTES] - 2
+        nnz = [_numbers(lines, quotes[:, _QUOTES + 1] + 3, ends)]
     checksums = lines[quotes[:, 10, None] + np.arange(1, 9)].tobytes().decode()
     return (
         _numbers(lines, quotes[:, 5] + 3, quotes[:, 6] - 2),
         _numbers(lines, quotes[:, 7] + 3, quotes[:, 8] - 2).astype(np.uint32),
         np.frombuffer(bytes.fromhex(checksums), ">u4").astype(np.uint32),
-        _numbers(lines, quotes[:, 13] + 3, np.flatnonzero(lines == ord("}"))),
+        _numbers(lines, quotes[:, 13] + 3, nan_ends),
+        *nnz,
     )
 
 
@@ -169,13 +181,14 @@ def _numbers(text: Bytes, first: npt.NDArray[np.intp], stop: npt.NDArray[np.intp
 
 
 def _entry(key: str, chunk: StoredChunk) -> dict[str, Any]:
-    return {
+    entry = {
         "key": key,
         "rows": chunk.rows,
         "bytes": chunk.nbytes,
         "crc32c": f"{chunk.checksum:08x}",
         "nan": chunk.n_nan,
     }
+    return entry if chunk.nnz is None else {**entry, "nnz": chunk.nnz}
 
 
 def _checksum_line(body: bytes | Bytes) -> bytes:

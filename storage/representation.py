@@ -25,6 +25,7 @@ def as_text(data: StoredArrays) -> str:
     lines = [
         ("rows", f"{data.n_samples:,}"),
         ("features", f"{data.n_features:,}{chosen} {kind}: {_names(data)}"),
+        ("values", _values(data)),
         ("y", _y(data)),
         ("sample_weight", _dtype_of(data, "sample_weight")),
         ("size", f"{decoded}{_size(data.nbytes_stored)} stored"),
@@ -46,6 +47,15 @@ def _names(data: StoredArrays) -> str:
 
 def _dtype_of(data: StoredArrays, name: str) -> str:
     return data.layouts[name].dtype if name in data.layouts else ""
+
+
+def _values(data: StoredArrays) -> str:
+    """Describe the stored values of a sparse X; nothing if their number is not known."""
+    nnz = data.manifest.nnz
+    if nnz is None:
+        return ""
+    share = nnz / (data.n_samples * data.schema.n_features)
+    return f"{nnz:,} stored, {100 * share:.3g} % of all"
 
 
 def _y(data: StoredArrays) -> str:

@@ -27,11 +27,22 @@ from storage.layout import ArrayLayout, row_chunks
 from storage.schema import Schema
 from storage.store import Store, UnexpectedFile
 
-__all__ = ["SIGNATURE", "Unfinished", "finished_blocks", "leftovers", "lock", "unfinished_in"]
+__all__ = [
+    "ROWS",
+    "SIGNATURE",
+    "Unfinished",
+    "finished_blocks",
+    "leftovers",
+    "lock",
+    "make_locked",
+    "unfinished_in",
+]
 
 #: File in a hidden folder that identifies the work. It is removed before the folder is committed.
 SIGNATURE = "signature"
-_ENDINGS = "writing|removing"
+#: Ending of the folder for rows between the two passes of an ingest.
+ROWS = "rows"
+_ENDINGS = f"writing|removing|{ROWS}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,18 @@ class Unfinished:
 
     schema: Schema
     files: dict[str, StoredFile]
+
+
+def make_locked(folder: Path) -> int | None:
+    """Make a folder and lock it; return the descriptor that holds the lock, if there are locks.
+
+    It is locked before it has the name by which another process would take it for left behind.
+    """
+    new = folder.with_suffix(".starting")
+    new.mkdir()
+    descriptor = lock(new)
+    new.rename(folder)
+    return descriptor
 
 
 def lock(folder: Path) -> int | None:
@@ -68,9 +91,12 @@ def lock(folder: Path) -> int | None:
     return descriptor
 
 
-def leftovers(target: Path) -> Iterator[tuple[Path, int]]:
-    """Yield the hidden folders of dead writings to a target, and the descriptors that lock them."""
-    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.({_ENDINGS})")
+def leftovers(target: Path, endings: str = _ENDINGS) -> Iterator[tuple[Path, int]]:
+    """Yield the hidden folders of dead writings to a target, and the descriptors that lock them.
+
+    `endings` are the endings of their names, separated by ``|``.
+    """
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.({endings})")
     for folder in sorted(target.parent.iterdir()):
         if not name.fullmatch(folder.name):
             continue
@@ -135,7 +161,8 @@ def _stored_chunk(store: Store, layout: ArrayLayout, chunk: int) -> StoredChunk 
     try:
         content = store.read(layout.key(chunk))
         size, checksum = len(content), int.from_bytes(content[-4:].tobytes(), "little")
-        _, n_nan = read_values(store, layout, chunk, (size, checksum))
+        values, n_nan = read_values(store, layout, chunk, (size, checksum))
     except (OSError, UnexpectedFile, ChunkCorrupt):
         return None
-    return StoredChunk(stop - first, size, checksum, n_nan)
+    nnz = len(values) if layout.sparse else None
+    return StoredChunk(stop - first, size, checksum, n_nan, nnz)

@@ -61,11 +61,25 @@ def as_csr(values: Any, where: str) -> Any:
     try:
         rows.check_format(full_check=True)
     except ValueError as error:
-        raise ValueError(f"{where} came as a sparse matrix that is not valid: {error}") from error
+        problem = _problem_of(rows, error)
+        raise ValueError(f"{where} came as a sparse matrix that is not valid: {problem}") from error
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()
     return rows
+
+
+def _problem_of(rows: Any, error: ValueError) -> str:
+    """Return why a CSR array is invalid: its first wrong column number, else SciPy's reason."""
+    n_columns = rows.shape[1]
+    wrong = np.flatnonzero((rows.indices < 0) | (rows.indices >= n_columns))
+    if not wrong.size or np.any(np.diff(rows.indptr) < 0):
+        return str(error)
+    row = int(np.searchsorted(rows.indptr, wrong[0], side="right")) - 1
+    return (
+        f"its row {row} has the column number {rows.indices[wrong[0]]}, and it has {n_columns} "
+        f"columns, numbered from 0"
+    )
 
 
 def entry_dtype(dtype: str) -> np.dtype[np.void]:

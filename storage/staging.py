@@ -19,7 +19,7 @@ from storage.errors import DatasetExists
 from storage.group import foreign_entries
 from storage.local_files import LocalFiles
 from storage.manifest import MANIFEST
-from storage.resuming import SIGNATURE, leftovers, lock
+from storage.resuming import SIGNATURE, leftovers, make_locked
 from storage.store import Store, UnexpectedFile
 
 __all__ = ["Staging"]
@@ -115,11 +115,7 @@ class Staging:
         if self._lock is not None:
             self.continued = True
             return
-        # It is locked before it has the name by which another writing would take it for dead.
-        new = self.folder.with_suffix(".starting")
-        new.mkdir()
-        self._lock = lock(new)
-        new.rename(self.folder)
+        self._lock = make_locked(self.folder)
         if signature:
             self.store.write(SIGNATURE, [signature.encode()])
 

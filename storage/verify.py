@@ -163,9 +163,13 @@ def _check_chunk(
     buffer: npt.NDArray[np.generic] | None,
 ) -> None:
     sizes = (expected.nbytes, expected.checksum)
-    _, n_nan = read_values(store, layout, index, sizes, buffer)
+    values, n_nan = read_values(store, layout, index, sizes, buffer)
+    problem = None
     if n_nan != expected.n_nan:
         problem = f"it holds {n_nan} NaN, the manifest says {expected.n_nan}"
+    elif expected.nnz is not None and expected.nnz != len(values):
+        problem = f"it holds {len(values)} values, the manifest says {expected.nnz}"
+    if problem is not None:
         key = layout.key(index)
         rows = layout.rows_of(index)
         raise ChunkCorrupt(store.location, layout.name, index, rows, key, problem)

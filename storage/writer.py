@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
+from dask.highlevelgraph import HighLevelGraph
+from dask.optimization import cull
 from dask.system import CPU_COUNT
 
 from storage.chunk_files import write_chunk
@@ -247,9 +249,14 @@ def write_arrays(
         elif missing:
             lazy[name] = _writing(array, writers[name])
     step = at_once or max(1, n_blocks)
+    # Dask looks at all tasks of a graph of layers to find those of a run, in plain dicts at these.
+    tasks = {name: dict(writing.dask) for name, writing in lazy.items() if step < n_blocks}
     for start in range(0, n_blocks, step):
         run = range(start, start + step)
-        parts = {name: _part(writing, writers[name], run) for name, writing in lazy.items()}
+        parts = {
+            name: _part(writing, tasks.get(name), writers[name], run)
+            for name, writing in lazy.items()
+        }
         results = compute(*(part for part in parts.values() if part is not None))
         written = (name for name, part in parts.items() if part is not None)
         for name, found in zip(written, results, strict=True):
@@ -277,13 +284,25 @@ def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
     return writing
 
 
-def _part(writing: DaskArray, writer: BlockWriter, run: range) -> DaskArray | None:
-    """Return the tasks that write the missing blocks of a run; None if no block is missing."""
+def _part(
+    writing: DaskArray, tasks: Mapping[Any, Any] | None, writer: BlockWriter, run: range
+) -> DaskArray | None:
+    """Return the tasks that write the missing blocks of a run; None if no block is missing.
+
+    `tasks` are all tasks of `writing` if there are several runs.
+    """
     assert writer.blocks is not None
     places = [place for place, block in enumerate(writer.blocks) if block in run]
-    if len(places) == len(writer.blocks):
+    if len(places) == len(writer.blocks) or tasks is None:
         return writing
-    return writing.blocks[places] if places else None
+    if not places:
+        return None
+    rest = (0,) * (writing.ndim - 1)
+    needed, _ = cull(tasks, [(writing.name, place, *rest) for place in places])
+    graph = HighLevelGraph.from_collections(writing.name, needed)
+    few = DaskArray(graph, writing.name, writing.chunks, meta=writing._meta)
+    part: DaskArray = few.blocks[places]
+    return part
 
 
 def _write_numpy(

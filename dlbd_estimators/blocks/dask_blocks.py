@@ -46,6 +46,7 @@ from dlbd_estimators.blocks.shared_parts import sharing
 from dlbd_estimators.blocks.sliced_arrays import preslice_arrays
 from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.blocks.task_loader import TaskLoader
+from dlbd_estimators.kernels.sparse_rows import csr_nbytes
 
 #: Maximum number of large shared values. If there are more, they are the rows of a shuffle.
 _FEW = 4
@@ -160,15 +161,25 @@ def from_dask(
         n_blocks=len(rows),
         n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
-        # The size of sparse blocks is known when they have been read.
-        block_nbytes=None
-        if sparse or not is_known
-        else int(max(sizes)) * int(first.shape[1]) * itemsize,
+        block_nbytes=_largest_block_nbytes(first, itemsize) if is_known else None,
         itemsize=itemsize,
         feature_names=feature_names,
         y_shape=arrays["y"].shape[1:],
         sparse=sparse,
     )
+
+
+def _largest_block_nbytes(X: da.Array, itemsize: int) -> int | None:
+    """Return the memory of the largest block of X; None if the size of sparse blocks is not known.
+
+    The number of stored values of sparse blocks is known if X has it as its attribute
+    ``max_block_nnz``: arrays that ``storage`` opens have it.
+    """
+    n_rows = int(max(X.chunks[0]))
+    if not scipy.sparse.issparse(X._meta):
+        return n_rows * int(X.shape[1]) * itemsize
+    nnz = getattr(X, "max_block_nnz", None)
+    return None if nnz is None else csr_nbytes(n_rows, int(nnz), itemsize)
 
 
 def task_loader(

@@ -59,10 +59,12 @@ class _Lease:
     memory, so the view may outlive the array in between. It never outlives the array's base.
     """
 
-    def __init__(self, free: _FreeMemory, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, buffer: _Buffer, free: _FreeMemory, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self._buffer = buffer
         self._free = free
-        self._buffer = free.take(math.prod(shape) * dtype.itemsize)
-        data = self._buffer.__array_interface__["data"]
+        data = buffer.__array_interface__["data"]
         self.__array_interface__ = {
             "version": 3, "shape": shape, "typestr": dtype.str, "data": data,
         }  # fmt: skip
@@ -100,10 +102,11 @@ def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     dtype : dtype
         Dtype of its numbers.
     """
-    dtype = np.dtype(dtype)
-    if _thread.free is None or math.prod(shape) * dtype.itemsize < _SMALLEST_NBYTES:
+    dtype, free = np.dtype(dtype), _thread.free
+    nbytes = math.prod(shape) * dtype.itemsize
+    if free is None or nbytes < _SMALLEST_NBYTES:
         return np.empty(shape, dtype)
-    return np.asarray(_Lease(_thread.free, shape, dtype))
+    return np.asarray(_Lease(free.take(nbytes), free, shape, dtype))
 
 
 def owns_memory(array: NDArray[Any]) -> bool:

@@ -68,6 +68,8 @@ class BlockSequence(ABC):
 
     #: Whether several passes read the blocks, so that blocks that fit are cached between passes.
     read_again: bool = True
+    #: Whether the features of a block may be sparse.
+    sparse: bool = False
     #: Distinguishes the blocks in a cache. Blocks of the same fit that are read differently (other
     #: labels, fewer rows) have another token, so that one is not taken for the other.
     token: str = ""

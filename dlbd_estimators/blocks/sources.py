@@ -241,6 +241,11 @@ def check_container(name: str, block: Any, where: str = "", *, sparse: bool = Fa
             f"dask.array.ma.filled({name}, numpy.nan)."
         )
     if scipy.sparse.issparse(block) or type(block).__module__.partition(".")[0] == "sparse":
+        if name != "X":
+            raise TypeError(
+                f"{name} is sparse{location}, but must be dense: {name}.toarray(), or for a Dask "
+                f"array {name}.map_blocks(lambda block: block.toarray())."
+            )
         raise TypeError(
             f"{name} is sparse{location}, which is not supported here. Linear models accept Dask "
             f"arrays of SciPy's sparse blocks as X, if the array's meta is sparse, too. Otherwise "

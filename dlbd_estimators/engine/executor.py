@@ -250,12 +250,22 @@ class Executor(ABC):
         if blocks.block_nbytes > room:
             rows = max(1, room * max(blocks.sizes or (1,)) // blocks.block_nbytes)
             name = blocks.leader
+            # A data set is read by whole blocks: rechunking it would hide their size, but not make
+            # less memory necessary. The size of sparse blocks is only known from a data set.
+            advice = (
+                f"Write a data set of `storage` again, with blocks of at most {rows} rows: "
+                f"storage.create_dataset(..., block_nbytes={room})."
+            )
+            if not blocks.sparse:
+                advice = (
+                    f"Rechunk {name} to at most {rows} rows a chunk: "
+                    f"{name}.rechunk({{0: {rows}}}), or for a Zarr array pass "
+                    f"dask.array.from_zarr({name}, chunks=({rows}, -1)). {advice}"
+                )
             raise BlockTooLarge(
                 f"A block of {name} takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
                 f"{limit / 2**20:.0f} MiB of memory and {threads} thread(s) has room for "
-                f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk {name} to at most "
-                f"{rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or for a Zarr array pass "
-                f"dask.array.from_zarr({name}, chunks=({rows}, -1))."
+                f"{room / 2**20:.0f} MiB a block (two blocks a thread). {advice}"
             )
 
 

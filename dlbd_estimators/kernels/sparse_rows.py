@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray
 
+_MAX_INT32 = np.iinfo(np.int32).max
+
 
 class SparseRows:
     """The rows of a CSR array, as the features of a block.
@@ -176,6 +178,12 @@ class SparseTile:
         moments[0] += np.bincount(indices, of_entry * difference, minlength=n) - absent * shift
         squares = of_entry * difference * difference
         moments[1] += np.bincount(indices, squares, minlength=n) + absent * shift * shift
+
+
+def csr_nbytes(n_rows: int, nnz: int, itemsize: int) -> int:
+    """Return the memory of a CSR array with `nnz` stored values of `itemsize` bytes each."""
+    index = np.dtype(np.int32 if nnz <= _MAX_INT32 else np.int64).itemsize
+    return nnz * (itemsize + index) + (n_rows + 1) * index
 
 
 def is_sparse(X: Any) -> bool:

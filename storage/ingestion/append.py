@@ -9,6 +9,7 @@ from storage.appending import append_arrays
 from storage.dataset import Dataset
 from storage.errors import InvalidData
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.kept_files import keeping_files
 from storage.ingestion.like_stored import RowsLikeStored
 from storage.metadata import check_readable
 from storage.opening import open_dataset
@@ -95,16 +96,17 @@ def append(
     (2, [0, 1, 2, 7, 8], [7, 8])
     """
     known = data if isinstance(data, Dataset) else open_dataset(data)
-    rows = RowsLikeStored.of(known, source, y, sample_weight, csv)
-    return append_arrays(
-        known,
-        rows.X,
-        rows.y,
-        rows.sample_weight,
-        source=rows.source,
-        quality=None if rows.report is None else _content(rows.report.to_json()),
-        blocks_at_once=rows.blocks_at_once,
-    )
+    with keeping_files(known.store) as files:
+        rows = RowsLikeStored.of(known, source, y, sample_weight, csv, files)
+        return append_arrays(
+            known,
+            rows.X,
+            rows.y,
+            rows.sample_weight,
+            source=rows.source,
+            quality=None if rows.report is None else _content(rows.report.to_json()),
+            blocks_at_once=rows.blocks_at_once,
+        )
 
 
 def _content(report: Any) -> bytes:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from storage.errors import InvalidData
 from storage.ingestion.column import Kind
 
-__all__ = ["NULL_TEXTS", "Cells", "as_texts", "read_cells", "text_at"]
+__all__ = ["LARGEST_EXACT", "NULL_TEXTS", "Cells", "as_texts", "read_cells", "text_at"]
 
 #: Texts that mean a missing value in columns of any kind but category; those of pandas and Arrow.
 NULL_TEXTS = (
@@ -30,8 +30,8 @@ _FALSE = ("false", "f", "no", "n", "0")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NAN = r"(?i)^[+-]?nan(\([a-z0-9_]*\))?$"  # as Arrow reads it
 _INTEGER = re.compile(r"([+-]?[0-9]+)(\.0*)?")
-# float64 holds every integer up to this one; the next integer is rounded.
-_LARGEST = 2.0**53
+#: float64 holds every integer up to this one; the next integer is rounded.
+LARGEST_EXACT = 2.0**53
 
 Mask = npt.NDArray[np.bool_]
 
@@ -65,7 +65,8 @@ class Cells(NamedTuple):
 
 def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = None) -> Cells:
     """Return the values of a column, read as this kind."""
-    array = array.combine_chunks()
+    # combine_chunks would copy a single chunk.
+    array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no chunks, or of texts too long for one
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
     if kind == "number":
@@ -126,7 +127,7 @@ def _is_bool_or_null(type_: pa.DataType) -> bool:
 
 def _rounded(integers: npt.NDArray[Any], floats: npt.NDArray[np.float64]) -> Mask:
     """Return a mask of the integers that float64 would round."""
-    if not (np.abs(np.nan_to_num(floats)) >= _LARGEST).any():
+    if not (np.abs(np.nan_to_num(floats)) >= LARGEST_EXACT).any():
         return np.zeros(len(integers), bool)
     # The largest integers are rounded to a float that is out of range for their dtype.
     fits = floats < float(np.iinfo(integers.dtype).max)
@@ -145,7 +146,7 @@ def _numbers_of_texts(texts: pa.Array) -> Cells:
         values[good] = texts.to_numpy(zero_copy_only=False)[good].astype(np.float64)
         nan = _true(pc.match_substring_regex(texts, _NAN))
         unparsable = _valid(texts) & ~nan & ~(good & np.isfinite(values))
-    large = np.abs(values) >= _LARGEST
+    large = np.abs(values) >= LARGEST_EXACT
     for row in np.flatnonzero(large & np.isfinite(values)).tolist() if large.any() else ():
         integer = _INTEGER.fullmatch(texts[row].as_py().strip())
         unparsable[row] |= integer is not None and int(integer[1]) != int(values[row])
@@ -207,7 +208,9 @@ def _trimmed(texts: pa.Array) -> pa.Array:
 
 
 def _floats(array: pa.Array) -> npt.NDArray[np.float64]:
-    floats: npt.NDArray[np.float64] = pc.fill_null(array, np.nan).to_numpy(zero_copy_only=False)
+    if array.null_count:
+        array = pc.fill_null(array, np.nan)
+    floats: npt.NDArray[np.float64] = array.to_numpy(zero_copy_only=False)
     return floats
 
 

@@ -1,8 +1,4 @@
-"""CSV files, cut into blocks of whole lines, read by Arrow as texts.
-
-All columns are read as texts, and each is converted on its own. So the line of a wrong value is
-known, and the other values need not be read again.
-"""
+"""CSV files, cut into blocks of whole lines."""
 
 from __future__ import annotations
 
@@ -10,15 +6,15 @@ import codecs
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from storage.errors import InvalidData
 from storage.ingestion.compression import opened
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.line_blocks import LineBlock, byte_ranges
+from storage.ingestion.csv_table import parsed_text
+from storage.ingestion.line_blocks import LineBlock, byte_ranges, count_lines
 from storage.ingestion.rows import Rows, check_names, nth_unskipped
 
 __all__ = ["CSVBlock", "csv_blocks", "read_header"]
@@ -36,9 +32,13 @@ class CSVBlock(LineBlock):
     ----------
     form : CSVFormat
         How the file is written.
+    numbers : frozenset of str
+        The columns that are read as float64 where this gives exactly the values of the texts.
+        All others are read as texts.
     """
 
     form: CSVFormat
+    numbers: frozenset[str] = frozenset()
 
     def __call__(self, columns: Sequence[str]) -> Rows:
         """Return the rows of these columns.
@@ -78,17 +78,12 @@ class CSVBlock(LineBlock):
 
     def _parsed(self, data: bytes, names: Sequence[str], columns: Sequence[str]) -> Rows:
         skipped: list[tuple[int, str]] = []
-
-        def put_aside(row: Any) -> Literal["skip"]:
-            skipped.append((row.number - 1, row.text))
-            return "skip"
-
         self._refuse_nul(data)
-        n_lines = data.count(b"\n") + bool(data and not data.endswith(b"\n"))
+        n_lines = count_lines(data)
         if not data or data.isspace():
             table = pa.table({each: pa.array([], pa.string()) for each in columns})
         else:
-            table = _arrow_table(data, names, columns, self.form, put_aside)
+            table, skipped = parsed_text(data, names, columns, self.numbers, self.form)
         # Arrow skips empty lines, and does not count them.
         passed_over = n_lines > table.num_rows + len(skipped) and not self.form.multiline
         empty = _empty_lines(data) if passed_over else ()
@@ -96,7 +91,17 @@ class CSVBlock(LineBlock):
             self._refuse_long_fields(data)
         malformed = tuple((nth_unskipped(empty, number), text) for number, text in skipped)
         total, first = n_lines + self._n_header_lines, 1 + self._n_header_lines
-        return Rows(table, self.path, "line", total, first, malformed, empty)
+        return Rows(
+            table,
+            self.path,
+            "line",
+            total,
+            first,
+            malformed,
+            empty,
+            numbers=self.numbers,
+            as_texts=replace(self, numbers=frozenset()),
+        )
 
     def _refuse_nul(self, data: bytes) -> None:
         position = data.find(b"\0")
@@ -121,31 +126,6 @@ class CSVBlock(LineBlock):
                     f"{self.form.quotechar}, or, if fields hold line breaks, declare "
                     f"csv=storage.CSVFormat(multiline=True)"
                 )
-
-
-def _arrow_table(
-    data: bytes, names: Sequence[str], columns: Sequence[str], form: CSVFormat, put_aside: Any
-) -> pa.Table:
-    return pa_csv.read_csv(
-        pa.py_buffer(data),
-        # One thread: each worker's thread has a block of its own.
-        pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=[*names]),
-        pa_csv.ParseOptions(
-            delimiter=form.delimiter,
-            quote_char=form.quotechar,
-            newlines_in_values=form.multiline,
-            # In a file of one column an empty line is a missing value.
-            ignore_empty_lines=len(names) > 1,
-            invalid_row_handler=put_aside,
-        ),
-        pa_csv.ConvertOptions(
-            check_utf8=False,  # it has been decoded already
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=[*columns],
-            null_values=[*form.null_values],
-            strings_can_be_null=True,
-        ),
-    )
 
 
 def _empty_lines(data: bytes) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from storage.frames import is_frame
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.first_pass import count_and_keep
+from storage.ingestion.kept_files import KeptFiles
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import blocks_at_once, encoded_arrays
@@ -21,7 +22,6 @@ from storage.ingestion.recipe import Recipe
 from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.sources import Source
-from storage.ingestion.tally import joined
 
 __all__ = ["EncodedSource", "encode_source", "read_rows"]
 
@@ -56,6 +56,7 @@ def encode_source(
     rows: RowSelection | None,
     csv: CSVFormat | None,
     joins: tuple[Lookup, ...] = (),
+    files: KeptFiles | None = None,
 ) -> EncodedSource:
     """Count the rows of a source, and return them encoded.
 
@@ -73,6 +74,8 @@ def encode_source(
         How CSV files are written.
     joins : tuple of Lookup
         The tables to join; those of `given` if steps are given.
+    files : KeptFiles or None
+        The folder for rows between the two passes. It is needed until X and y are computed.
 
     Raises
     ------
@@ -83,15 +86,17 @@ def encode_source(
         check_names(source, [rows.column])
     joins = given.joins if given is not None else joins
     columns = columns_to_read([*plan], joins)
-    reading = partial(read_rows, source, rows, columns)
-    kept, tallies = count_and_keep(reading(), source.sizes, plan, joins)
-    tally = joined(tallies, plan)
+    # Keys and the column of a selection are compared as texts.
+    texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
+    numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
+    reading = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows, columns)
+    tally, n_kept, kept = count_and_keep(reading(), source.sizes, plan, joins, files)
     refuse_broken(tally, plan, joins, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally, joins)
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     again = [kept.get(number, raw) for number, raw in enumerate(reading())]
-    X, y = encoded_arrays(recipe, again, [counts.n_kept for counts in tallies])
+    X, y = encoded_arrays(recipe, again, n_kept)
     # Partitions of a Dask DataFrame may share tasks, which would run again in each computation.
     at_once = None if is_frame(source.partitions) else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once)

@@ -11,11 +11,11 @@ import pyarrow as pa
 from dask.delayed import delayed
 
 from storage.errors import InvalidData
+from storage.feature_array import FeatureArray
 from storage.frames import is_frame
 from storage.ingestion.pieces import array_of
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.rows import check_names, table_of_frame
-from storage.named_columns import NamedColumns
 
 __all__ = ["Encoded", "encode_raw"]
 
@@ -103,7 +103,7 @@ def _lazy(recipe: Recipe, wanted: list[str], columns: tuple[int, ...] | None, ra
     if columns is not None:
         names = tuple(names[each] for each in columns)
     lengths = [np.nan] * len(pieces)
-    X = NamedColumns.of(array_of(pieces, 0, lengths, (len(names),), np.dtype(np.float64)), names)
+    X = FeatureArray.of(array_of(pieces, 0, lengths, (len(names),), np.dtype(np.float64)), names)
     y = None
     if recipe.target.name in wanted:
         y = array_of(pieces, 1, lengths, (), recipe.target_dtype)

@@ -21,18 +21,27 @@ def file_system(url: str) -> tuple[Any, str]:
     """Return the file system of a file, and the path of the file in it.
 
     A package of fsspec that is installed for the scheme comes first (s3fs, gcsfs, adlfs, aiohttp);
-    otherwise obstore reads object stores and web servers.
+    otherwise obstore reads object stores and web servers. Files in HDFS are read through HTTP
+    (``webhdfs://``, by requests) or by the libraries of Hadoop (``hdfs://``).
 
     Raises
     ------
     UnsupportedURL
         When nothing that is installed reads the URL.
+    OSError
+        When a cluster of Hadoop cannot be reached.
     """
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     try:
+        if scheme == "webhdfs":
+            return _name_node(url)
         found: tuple[Any, str] = fsspec.core.url_to_fs(os.path.expanduser(url))
         return found
+    except OSError as error:
+        if scheme != "hdfs":
+            raise
+        raise _without_hadoop(url, error) from None
     except (ImportError, ValueError) as error:
         if not separator:
             raise
@@ -56,6 +65,34 @@ def file_system(url: str) -> tuple[Any, str]:
     files: Any = RemoteFiles
     path = url if scheme in _WEB else rest
     return files(scheme, client_options={"allow_http": allows_http(url)}), path
+
+
+def _name_node(url: str) -> tuple[Any, str]:
+    """Return the files of a name node of HDFS, and the path of a file in it."""
+    try:
+        from storage.ingestion.hadoop_files import HadoopFiles
+    except ImportError:
+        raise ValueError("requests is not installed (pip install requests)") from None
+    options = HadoopFiles._get_kwargs_from_urls(url)
+    if not options.get("host"):
+        raise ValueError("it names no host, as webhdfs://HOST:PORT/PATH does")
+    if "url_query" in options or "url_fragment" in options:
+        raise ValueError("a path in HDFS has no ? and no #; as wildcards use * or [...]")
+    files: Any = HadoopFiles
+    return files(**options), HadoopFiles._strip_protocol(url)
+
+
+def _without_hadoop(url: str, error: OSError) -> OSError | UnsupportedURL:
+    """Return the error for a file at ``hdfs://``, which Arrow reads by the libraries of Hadoop."""
+    where = f"cannot read {without_credentials(url)}"
+    reason = str(error).strip().partition("\n")[0]
+    if "libhdfs" not in reason and "libjvm" not in reason:
+        return OSError(f"{where}: {reason}")
+    return UnsupportedURL(
+        f"{where}: Java or the library libhdfs of Hadoop was not found. Install both (and set "
+        f"JAVA_HOME, HADOOP_HOME and CLASSPATH), or read the file through HTTP, without them: "
+        f"webhdfs://HOST:PORT/PATH"
+    )
 
 
 def matching(filesystem: Any, path: str, url: str) -> list[str]:

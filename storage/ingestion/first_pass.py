@@ -1,8 +1,9 @@
 """The first pass over raw rows: count all of them, and keep the clean rows of some partitions.
 
-Reading and converting text takes most of the time of an ingest. So clean rows stay in memory for
-the second pass, as long as they need a small share of it. The partitions that are kept are the
-first ones, always the same; the others are read a second time.
+Reading and converting text takes most of the time of an ingest. So clean rows are kept for the
+second pass: in files beside the data set, if it is on a disk with room for them, otherwise in
+memory, as long as they need a small share of it. In memory the partitions that are kept are the
+first ones, always the same. The text of rows that are not kept is read a second time.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from dask.delayed import delayed
+from dask.delayed import Delayed, delayed
 
 from storage.computing import compute, persist, worker_memory
 from storage.ingestion.checked_rows import CheckedRows, CleanRows
 from storage.ingestion.column import Column
+from storage.ingestion.kept_files import KeptFiles, keep_rows, kept_rows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
-from storage.ingestion.tally import Tally, tally_rows
+from storage.ingestion.tally import Tally, joined, tally_rows
+from storage.local_files import LocalFiles
 
-__all__ = ["count_and_keep", "tallies_of"]
+__all__ = ["FirstPass", "count_and_keep"]
 
 #: Bytes of clean rows that are kept in this process, if there is no cluster.
 _KEPT_NBYTES = 512 * 2**20
@@ -32,30 +35,46 @@ _KEPT_SHARE = 1 / 16
 # Text of numbers takes about as many bytes as the numbers. Where it is much shorter, as for a
 # column of single digits, the rows of a partition are not kept.
 _NBYTES_OF_TEXT_BYTE = 2
+#: Most bytes of text of a partition that is kept in a file.
+_FILE_NBYTES = 2**28
+#: Tallies that one task joins.
+_JOINED = 8
+
+
+class _Place(NamedTuple):
+    """Where the clean rows of a partition are kept if they take no more than so many bytes.
+
+    A place without a folder is in memory.
+    """
+
+    nbytes: int
+    folder: LocalFiles | None
 
 
 class _Counted(NamedTuple):
-    """The counts of a partition, and its clean rows if they are kept."""
+    """The counts of a partition, and its clean rows if they are kept in memory."""
 
     tally: Tally
     rows: CleanRows | None
+    in_file: bool
 
 
-def tallies_of(
-    rows: Sequence[LazyRows], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
-) -> list[Tally]:
-    """Count the rows of each partition, on the active cluster or on threads.
+class FirstPass(NamedTuple):
+    """The result of the first pass.
 
     Parameters
     ----------
-    rows : sequence of LazyRows
-        The raw rows of each partition.
-    plan : dict of str to Column
-        The rules of each column that is used.
-    joins : tuple of Lookup
-        The tables to join.
+    tally : Tally
+        The counts of all rows.
+    n_kept : tuple of int
+        For each partition, the number of rows that no policy leaves out.
+    kept : dict of int to LazyRows
+        The clean rows that are kept for the second pass, by the number of the partition.
     """
-    return count_and_keep(rows, (), plan, joins)[1]
+
+    tally: Tally
+    n_kept: tuple[int, ...]
+    kept: dict[int, LazyRows]
 
 
 def count_and_keep(
@@ -63,48 +82,75 @@ def count_and_keep(
     sizes: Sequence[int | None],
     plan: Mapping[str, Column],
     joins: tuple[Lookup, ...],
-) -> tuple[dict[int, LazyRows], list[Tally]]:
-    """Count the rows of each partition, and keep the clean rows of the first ones.
+    files: KeptFiles | None = None,
+) -> FirstPass:
+    """Count the rows of all partitions, and keep the clean rows.
+
+    This runs on the active cluster or on threads. The counts of the partitions are joined there, so
+    this process only gets their sum.
 
     Parameters
     ----------
     rows : sequence of LazyRows
         The raw rows of each partition.
     sizes : sequence of (int or None)
-        Bytes of text of each partition. Partitions without a size are not kept.
+        Bytes of text of each partition. Partitions without a size are not kept; no sizes mean that
+        none is.
     plan : dict of str to Column
         The rules of each column that is used.
     joins : tuple of Lookup
         The tables to join.
-
-    Returns
-    -------
-    kept : dict of int to LazyRows
-        The clean rows that were kept, by the number of the partition.
-    tallies : list of Tally
-        The counts of each partition.
+    files : KeptFiles or None
+        The folder for rows; None keeps them in memory.
     """
     # One task holds the joined tables, because they may be large.
     shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
-    limits = _limits(sizes)
+    in_files = {
+        number: size
+        for number, size in enumerate(sizes)
+        if size is not None and size <= _FILE_NBYTES
+    }
+    folder = files.begin(sum(in_files.values())) if files is not None and in_files else None
+    limits = _limits(sizes) if folder is None else {}
+    places = {
+        number: _Place(limit, folder)
+        for number, limit in (limits if folder is None else in_files).items()
+    }
     name = f"count-{uuid.uuid4().hex}"
     counted = [
-        partition.task(partial(_count, plan, limits.get(number, 0)), shared, (name, number))
+        partition.task(partial(_count, plan, number, places.get(number)), shared, (name, number))
         for number, partition in enumerate(rows)
     ]
     first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
-    results = compute(
-        *(
-            delayed(_tally_of, traverse=False)(first.get(number, each))
-            for number, each in enumerate(counted)
-        )
+    counted = [first.get(number, each) for number, each in enumerate(counted)]
+    tally, *results = compute(
+        _joined_in_a_tree(plan, counted),
+        *(delayed(_result_of, traverse=False)(each) for each in counted),
     )
     kept = {
-        number: LazyRows(_rows_of, (each,))
-        for number, each in first.items()
-        if results[number].is_kept
+        number: LazyRows(_rows_of, (first[number],))
+        for number, result in enumerate(results)
+        if result.in_memory
     }
-    return kept, [result.tally for result in results]
+    if folder is not None:
+        kept |= {
+            number: LazyRows(partial(kept_rows, folder, number, rows[number].read),
+                             rows[number].inputs)
+            for number, result in enumerate(results)
+            if result.in_file
+        }  # fmt: skip
+    return FirstPass(tally, tuple(result.n_kept for result in results), kept)
+
+
+def _joined_in_a_tree(plan: Mapping[str, Column], counted: Sequence[Delayed]) -> Delayed:
+    """Return the tally of all partitions; a task joins the tallies of a few neighbours."""
+    join = delayed(partial(_joined, plan), traverse=False)
+    tallies = [delayed(_tally_of, traverse=False)(each) for each in counted]
+    while len(tallies) > _JOINED:
+        groups = range(0, len(tallies), _JOINED)
+        tallies = [join(*tallies[start : start + _JOINED]) for start in groups]
+    whole: Delayed = join(*tallies)
+    return whole
 
 
 def _limits(sizes: Sequence[int | None]) -> dict[int, int]:
@@ -128,21 +174,37 @@ class _Joins:
 
 
 class _Result(NamedTuple):
-    """The counts of a partition, and whether its clean rows are kept."""
+    """The number of kept rows of a partition, and where its clean rows are."""
 
-    tally: Tally
-    is_kept: bool
+    n_kept: int
+    in_memory: bool
+    in_file: bool
 
 
-def _count(plan: Mapping[str, Column], limit: int, joins: _Joins, rows: Rows) -> _Counted:
+def _count(
+    plan: Mapping[str, Column], number: int, place: _Place | None, joins: _Joins, rows: Rows
+) -> _Counted:
     checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file)
     tally = tally_rows(plan, joins.tables, rows, checked)
-    clean = checked.clean() if limit else None
-    return _Counted(tally, clean if clean is not None and clean.nbytes <= limit else None)
+    if place is None:
+        return _Counted(tally, None, in_file=False)
+    clean = checked.clean()
+    if place.folder is not None:
+        in_file = keep_rows(place.folder, number, clean, place.nbytes)
+        return _Counted(tally, None, in_file)
+    return _Counted(tally, clean if clean.nbytes <= place.nbytes else None, in_file=False)
 
 
-def _tally_of(counted: _Counted) -> _Result:
-    return _Result(counted.tally, counted.rows is not None)
+def _tally_of(counted: _Counted) -> Tally:
+    return counted.tally
+
+
+def _joined(plan: Mapping[str, Column], *tallies: Tally) -> Tally:
+    return joined(tallies, plan)
+
+
+def _result_of(counted: _Counted) -> _Result:
+    return _Result(counted.tally.n_kept, counted.rows is not None, counted.in_file)
 
 
 def _rows_of(counted: _Counted) -> CleanRows | None:

@@ -19,6 +19,7 @@ from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import encode_source
 from storage.ingestion.join import Join
 from storage.ingestion.joined_tables import load_tables
+from storage.ingestion.kept_files import keeping_files
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
@@ -61,10 +62,11 @@ def ingest(
     """Check, clean and encode raw tables, and store them as a data set with a quality report.
 
     The source is read twice, partition by partition, on the active cluster or on threads. The first
-    pass counts rows, broken rules, statistics and categories; the second encodes and writes. Rows
-    of CSV files stay in memory in between, up to 512 MiB or a sixteenth of the workers' memory, and
-    are then read once. The stored values do not depend on partitions or workers. When an error is
-    raised, nothing has changed at `url`.
+    pass counts rows, broken rules, statistics and categories; the second encodes and writes. CSV
+    files are read once: in between, rows lie in a hidden folder beside `url`, or without space
+    there and for object stores in memory, up to 512 MiB or a sixteenth of the workers' memory. The
+    stored values do not depend on partitions or workers. When an error is raised, nothing has
+    changed at `url`.
 
     Parameters
     ----------
@@ -203,28 +205,29 @@ def ingest(
         lookups = tuple(table.lookup for table in tables)
     else:
         plan = columns_of_recipe(found, given)
-    encoded = encode_source(found, plan, given, rows, csv, lookups)
-    recipe = encoded.recipe
-    record = IngestRecord(recipe, encoded.report, rows)
-    return store_arrays(
-        url,
-        encoded.X,
-        encoded.y,
-        feature_names=recipe.feature_names,
-        target=recipe.target.name,
-        classes=recipe.target.classes,
-        source=encoded.report.source,
-        seed=None,
-        dtype=dtype,
-        chunk_nbytes=chunk_nbytes,
-        block_nbytes=block_nbytes,
-        expected_rows=expected_rows,
-        overwrite=overwrite,
-        more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
-        signature=_signature(found, csv, record),
-        resume=resume,
-        blocks_at_once=encoded.blocks_at_once,
-    )
+    with keeping_files(store_at(url)) as files:
+        encoded = encode_source(found, plan, given, rows, csv, lookups, files)
+        recipe = encoded.recipe
+        record = IngestRecord(recipe, encoded.report, rows)
+        return store_arrays(
+            url,
+            encoded.X,
+            encoded.y,
+            feature_names=recipe.feature_names,
+            target=recipe.target.name,
+            classes=recipe.target.classes,
+            source=encoded.report.source,
+            seed=None,
+            dtype=dtype,
+            chunk_nbytes=chunk_nbytes,
+            block_nbytes=block_nbytes,
+            expected_rows=expected_rows,
+            overwrite=overwrite,
+            more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
+            signature=_signature(found, csv, record),
+            resume=resume,
+            blocks_at_once=encoded.blocks_at_once,
+        )
 
 
 def _check_options(

@@ -9,6 +9,7 @@ from storage.dataset import Dataset
 from storage.errors import NotADataset
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import encode_source
+from storage.ingestion.kept_files import KeptFiles
 from storage.ingestion.pieces import blocks_at_once
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
@@ -45,9 +46,17 @@ class RowsLikeStored:
 
     @classmethod
     def of(
-        cls, known: Dataset, source: Any, y: Any, sample_weight: Any, csv: CSVFormat | None
+        cls,
+        known: Dataset,
+        source: Any,
+        y: Any,
+        sample_weight: Any,
+        csv: CSVFormat | None,
+        files: KeptFiles | None,
     ) -> RowsLikeStored:
         """Return raw rows encoded if :func:`~storage.ingest` made the data set, otherwise arrays.
+
+        Raw rows are kept in `files` between the two passes over them.
 
         Raises
         ------
@@ -78,7 +87,7 @@ class RowsLikeStored:
             )
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
-        encoded = encode_source(raw, plan, record.recipe, record.rows, csv)
+        encoded = encode_source(raw, plan, record.recipe, record.rows, csv, files=files)
         return cls(
             encoded.X,
             encoded.y,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from dask._task_spec import Task, TaskRef
 from dask.array.core import Array as DaskArray
-from dask.delayed import delayed
-from dask.highlevelgraph import HighLevelGraph
+from dask.delayed import Delayed, delayed
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from storage.computing import n_threads
 from storage.ingestion.checked_rows import CleanRows
@@ -19,7 +19,7 @@ from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.rows import Rows
 
-__all__ = ["array_of", "blocks_at_once", "encoded_arrays"]
+__all__ = ["array_of", "blocks_at_once", "encoded_arrays", "in_one_layer"]
 
 #: Bytes of X that one task encodes.
 _PIECE_NBYTES = 32 * 2**20
@@ -55,20 +55,20 @@ def encoded_arrays(
     # One task holds the recipe, because its joined tables may be large.
     shared = delayed(recipe, name=f"recipe-{uuid.uuid4().hex}", traverse=False)
     step = max(1, _PIECE_NBYTES // (8 * max(1, len(recipe.feature_names))))
-    pieces, lengths = [], []
+    pieces, reads, lengths = [], [], []
     name = uuid.uuid4().hex
     for number, (partition, kept) in enumerate(zip(rows, n_kept, strict=True)):
         starts = range(0, kept, step)
         if len(starts) > 1:
             # They are read once for all pieces.
-            partition = LazyRows(
-                _same, (partition.task(_kept_rows, shared, (f"read-{name}", number)),)
-            )
+            reads.append(partition.task(_kept_rows, shared, (f"read-{name}", number)))
+            partition = LazyRows(_same, (reads[-1],))
         for start in starts:
             part = (start, start + step) if len(starts) > 1 else None
             encode = partial(_encode, part)
             pieces.append(partition.task(encode, shared, (f"encode-{name}", number, start)))
             lengths.append(min(step, kept - start))
+    pieces = in_one_layer(pieces, reads)
     n_features = len(recipe.feature_names)
     X = array_of(pieces, 0, lengths, (n_features,), np.dtype(np.float64))
     return X, array_of(pieces, 1, lengths, (), recipe.target_dtype)
@@ -92,6 +92,30 @@ def _kept_rows(recipe: Recipe, rows: Rows | CleanRows) -> Rows | CleanRows:
 
 def _same(rows: Rows | CleanRows) -> Rows | CleanRows:
     return rows
+
+
+def in_one_layer(pieces: Sequence[Delayed], reads: Sequence[Delayed] = ()) -> list[Delayed]:
+    """Return the same tasks as one layer of a graph.
+
+    Each task that ``delayed`` makes is a layer of its own, and for each run of blocks Dask looks at
+    all layers. With one layer, the time for a run does not grow with the number of partitions.
+
+    Parameters
+    ----------
+    pieces : sequence of Delayed
+        The tasks to return.
+    reads : sequence of Delayed
+        Tasks that they need, for the same layer.
+    """
+    merged = HighLevelGraph.merge(*(piece.dask for piece in pieces))
+    own = {each.key for each in (*pieces, *reads)}
+    name = f"pieces-{uuid.uuid4().hex}"
+    layers = {key: layer for key, layer in merged.layers.items() if key not in own}
+    dependencies = {key: merged.dependencies[key] for key in layers}
+    dependencies[name] = {other for key in own for other in merged.dependencies[key]} - own
+    tasks = {key: task for each in own for key, task in merged.layers[each].items()}
+    graph = HighLevelGraph({**layers, name: MaterializedLayer(tasks)}, dependencies)
+    return [Delayed(piece.key, graph, layer=name) for piece in pieces]
 
 
 def array_of(

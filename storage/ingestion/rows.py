@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,10 @@ class Rows:
         the value to select by is missing or cannot be read.
     unassigned_values : tuple of (str or None)
         The texts of these values, for the first few lines or rows.
+    numbers : frozenset of str
+        Columns of a text that the table may hold as numbers.
+    as_texts : callable or None
+        Reads columns of the same partition as texts; None if `numbers` is empty.
     """
 
     table: pa.Table
@@ -57,6 +61,8 @@ class Rows:
     positions: npt.NDArray[np.intp] | None = None
     unassigned: tuple[int, ...] = ()
     unassigned_values: tuple[str | None, ...] = ()
+    numbers: frozenset[str] = frozenset()
+    as_texts: Callable[[Sequence[str]], Rows] | None = None
 
     def __sizeof__(self) -> int:
         """Return the bytes in memory: Dask moves the largest results to disk if memory is short."""
@@ -68,6 +74,23 @@ class Rows:
             row = int(self.positions[row])
         skipped = sorted([*self.empty, *(number for number, _ in self.malformed)])
         return nth_unskipped(skipped, row) + self.first
+
+    def as_written(self, columns: Sequence[str]) -> Rows:
+        """Return the rows with some columns as they are written, for messages.
+
+        Columns that were read as numbers are read again, as texts.
+        """
+        names = [name for name in columns if name in self.numbers]
+        if not names or self.as_texts is None:
+            return self
+        texts = self.as_texts(names).table
+        if self.positions is not None:
+            texts = texts.take(pa.array(self.positions))
+        table = self.table
+        for name in names:
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, texts.column(name))
+        return replace(self, table=table)
 
 
 def nth_unskipped(skipped: Sequence[int], n: int) -> int:

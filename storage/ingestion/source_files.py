@@ -28,7 +28,10 @@ SUFFIXES = {
 }
 
 #: What fsspec's file systems call the time or the version of a file's last change.
-_CHANGES = ("mtime", "ETag", "etag", "e_tag", "LastModified", "last_modified", "updated", "md5Hash")
+_CHANGES = (
+    "mtime", "ETag", "etag", "e_tag", "LastModified", "last_modified", "updated", "md5Hash",
+    "modificationTime",
+)  # fmt: skip
 
 
 def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
@@ -42,9 +45,9 @@ def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
     filesystem, paths = None, []
     for each in given:
         other, path = file_system(each)
-        if filesystem is not None and other.protocol != filesystem.protocol:
+        if filesystem is not None and _place(other) != _place(filesystem):
             raise InvalidData(
-                f"the source has files in several kinds of places, such as "
+                f"the source has files in several places, such as "
                 f"{without_credentials(given[0])} and {without_credentials(each)}: ingest the "
                 f"files of one place, and append the others"
             )
@@ -54,6 +57,11 @@ def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
             raise FileNotFoundError(f"no file is at {without_credentials(each)}")
         paths += found
     return filesystem, paths
+
+
+def _place(filesystem: Any) -> tuple[Any, Any]:
+    """Return the protocol of a file system, and the server that its paths do not name."""
+    return filesystem.protocol, getattr(filesystem, "place", None)
 
 
 def described(given: Sequence[str]) -> str:

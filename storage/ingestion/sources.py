@@ -86,6 +86,16 @@ class Source:
             for number, each in enumerate(self._partitions(columns, of_sample=of_sample))
         ]
 
+    def reading_numbers(self, names: frozenset[str]) -> Source:
+        """Return the source, which reads these columns of CSV files as numbers at once."""
+        if is_frame(self.partitions):
+            return self
+        partitions = tuple(
+            replace(each, numbers=names) if isinstance(each, CSVBlock) else each
+            for each in self.partitions
+        )
+        return replace(self, partitions=partitions)
+
     def loaded(self, columns: Sequence[str], *, of_sample: bool = False) -> tuple[Rows, ...]:
         """Read the rows of each partition, with these columns."""
         name = f"read-{uuid.uuid4().hex}"

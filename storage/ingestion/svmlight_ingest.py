@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numcodecs
 import numpy as np
-import sklearn
 
 from storage.create import store_arrays
 from storage.dataset import Dataset
@@ -106,5 +106,6 @@ def _record(form: SVMLightFormat, dataset_id: str) -> bytes:
 
 def _signature(source: SVMLightSource) -> str:
     """Return a hash of the files, how they are read, and the versions that parse and compress."""
-    versions = (np.__version__, sklearn.__version__, numcodecs.__version__)
+    # The import of scikit-learn would take longer than an ingest of a small table.
+    versions = (np.__version__, version("scikit-learn"), numcodecs.__version__)
     return sha256("\n".join((source.identity, repr(source.form), *versions)).encode()).hexdigest()

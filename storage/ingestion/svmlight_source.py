@@ -16,7 +16,7 @@ from dask.delayed import delayed
 
 from storage.computing import compute
 from storage.errors import InvalidData
-from storage.ingestion.pieces import array_of
+from storage.ingestion.pieces import array_of, in_one_layer
 from storage.ingestion.source_files import (
     described,
     found_paths,
@@ -198,9 +198,9 @@ def _arrays(
     read = delayed(partial(_read, _rules(form), form), traverse=False)
     name = f"read-svmlight-{uuid.uuid4().hex}"
     filled = [(block, rows) for block, rows in zip(blocks, n_rows, strict=True) if rows]
-    pieces = [
-        read(block, dask_key_name=f"{name}-{number}") for number, (block, _) in enumerate(filled)
-    ]
+    pieces = in_one_layer(
+        [read(block, dask_key_name=f"{name}-{number}") for number, (block, _) in enumerate(filled)]
+    )
     lengths = [rows for _, rows in filled]
     assert form.n_features is not None
     y = array_of(pieces, 1, lengths, (), _target_dtype(form))

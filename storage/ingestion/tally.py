@@ -1,7 +1,7 @@
 """Count raw rows in one pass: broken rules with examples, statistics, categories.
 
-A tally holds sums over the rows of a partition. The tallies of all partitions are joined in the
-order of the partitions, so the result does not depend on which worker counted which partition.
+A tally holds sums over the rows of a partition. The tallies of neighbouring partitions are joined
+in a fixed tree, so the result does not depend on which worker counted which partition.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = ["EXAMPLES", "ColumnTally", "Example", "JoinTally", "Tally", "joined",
 
 #: Examples kept of each column and rule.
 EXAMPLES = 5
+#: Most sketches of a column in a tally of several partitions. They take 128 KiB.
+_MAX_SKETCHES = 64
 _MAX_LENGTH = 60
 
 
@@ -66,7 +68,8 @@ class ColumnTally:
     summary : Summary or None
         Statistics of the kept rows, for numbers and for datetimes (in seconds since 1970).
     sketches : tuple of QuantileSketch
-        The quantiles of the same rows as `summary`, one sketch for each partition.
+        The quantiles of the same rows as `summary`, one sketch for each partition or, if there
+        are many, for each group of partitions.
     categories : dict of str to int or None
         Number of kept rows with each category or truth value.
     crowded : bool
@@ -138,6 +141,7 @@ def tally_rows(
 ) -> Tally:
     """Count the rows of one partition. No broken rule raises an error before all are counted."""
     rows = replace(rows, table=checked.table)
+    rows = rows.as_written([name for name in rows.numbers if _has_examples(rows, checked, name)])
     n_rows, kept = rows.table.num_rows, checked.kept
     malformed = tuple(
         Example(rows.file, rows.unit, number + rows.first, _short(text))
@@ -163,6 +167,15 @@ def tally_rows(
             for join, mask in zip(joins, checked.unmatched, strict=True)
         ),
     )
+
+
+def _has_examples(rows: Rows, checked: CheckedRows, name: str) -> bool:
+    """Return whether a value breaks a rule. An empty cell has no text to show."""
+    broken = checked.columns[name].broken.values()
+    if not broken:
+        return False
+    filled = rows.table.column(name).is_valid().to_numpy()
+    return any(bool((where & filled).any()) for where in broken)
 
 
 def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: Rows) -> JoinTally:
@@ -231,9 +244,9 @@ def _short(text: str) -> str:
 
 
 def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
-    """Join the tallies of all partitions, given in their order.
+    """Join the tallies of neighbouring partitions, given in their order.
 
-    The numbers of lines and rows then count from the beginning of their file.
+    The numbers of lines and rows then count from the first of these partitions of their file.
     """
     begun: Counter[str] = Counter()
     placed = []
@@ -300,10 +313,17 @@ def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally
         {rule: sum(part.broken.get(rule, 0) for part in parts) for rule in rules},
         {rule: _first(part.examples.get(rule, ()) for part in parts) for rule in rules},
         summary,
-        tuple(sketch for part in parts for sketch in part.sketches),
+        _joined_sketches([part.sketches for part in parts if part.sketches]),
         categories,
         crowded,
     )
+
+
+def _joined_sketches(groups: Sequence[tuple[QuantileSketch, ...]]) -> tuple[QuantileSketch, ...]:
+    """Return all sketches or, if they are too many, one for each group."""
+    if sum(map(len, groups)) <= _MAX_SKETCHES:
+        return tuple(sketch for group in groups for sketch in group)
+    return tuple(QuantileSketch.joined(group) if len(group) > 1 else group[0] for group in groups)
 
 
 def _first(examples: Any) -> tuple[Example, ...]:

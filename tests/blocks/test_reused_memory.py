@@ -123,3 +123,8 @@ def test_an_array_in_reused_memory_owns_it_and_its_views_do_not():
         assert owns_memory(array)
         assert not owns_memory(array[1:])
     assert owns_memory(np.empty(3))
+
+
+def test_memory_that_cannot_be_allocated():
+    with reusing_memory(), pytest.raises(MemoryError):
+        empty((2**50, 8), np.float64)

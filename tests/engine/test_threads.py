@@ -167,6 +167,7 @@ def test_a_block_too_large_is_refused_before_it_is_read(monkeypatch):
             LinearKernel(HalfBinomialLoss(), Packing(1, 10, False)), np.zeros(10), fitting, name="x"
         )
     assert isinstance(error.value, MemoryError)
+    assert "storage.create_dataset(..., block_nbytes=131072)" in str(error.value)
 
 
 def test_memory_set_by_hand_counts(data):

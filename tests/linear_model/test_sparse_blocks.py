@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import dask
@@ -17,7 +18,7 @@ from sklearn.base import clone
 
 import storage
 from dlbd_estimators import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
-from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
+from dlbd_estimators.exceptions import BadBlock, BlockTooLarge, NonFiniteValues
 from dlbd_estimators.model_selection import train_test_split
 from dlbd_estimators.preprocessing import StandardScaler
 
@@ -131,6 +132,35 @@ def test_a_stored_data_set(tmp_path):
     assert model.score(data.X, data.y) == whole.score(X.toarray(), y)
 
 
+@pytest.mark.parametrize("where", ["threads", pytest.param("cluster", marks=pytest.mark.cluster)])
+def test_a_stored_block_too_large_is_refused_before_it_is_read(where, tmp_path, request):
+    X, _, y = rows_of()
+    data = storage.create_dataset(tmp_path / "d", X, y, chunk_nbytes=500, block_nbytes=8000)
+    rows, memory = data.X, "20 kB"
+    if where == "cluster":
+        request.getfixturevalue("client")
+        rows.max_block_nnz, memory = 10**10, None
+    (data.path / "X" / "c.0").unlink()  # reading it would be another error
+    with dask.config.set({"dlbd-estimators.memory": memory}):
+        for model in (LogisticRegression(), Ridge()):
+            with pytest.raises(BlockTooLarge, match=r"^A block of X takes .* block_nbytes=\d+\)"):
+                model.fit(rows, data.y)
+            with pytest.raises(storage.ChunkCorrupt, match="chunk 0 of array 'X'"):
+                model.fit(rows[:200], data.y[:200])  # the sizes of selected rows are not known
+
+
+def test_the_advice_for_a_block_too_large_is_right(tmp_path):
+    X, _, y = rows_of(share=0.5)
+    sizes = {"chunk_nbytes": 500, "block_nbytes": 20_000}
+    with dask.config.set({"dlbd-estimators.memory": "64 kB", "num_workers": 2}):
+        data = storage.create_dataset(tmp_path / "d", X, y, **sizes)
+        with pytest.raises(BlockTooLarge) as error:
+            Ridge().fit(data.X, data.y)
+        sizes["block_nbytes"] = int(re.search(r"block_nbytes=(\d+)\)", str(error.value))[1])
+        data = storage.create_dataset(tmp_path / "e", X, y, **sizes)
+        Ridge().fit(data.X, data.y)
+
+
 def test_the_solver_is_chosen_by_the_cost_of_sparse_rows():
     rng = np.random.default_rng(0)
     X = sparse.random_array((1500, 900), density=0.01, format="csr", rng=rng)
@@ -203,9 +233,9 @@ def wrong_columns(block):
     return block[:, :-1]
 
 
-def invalid(block):
+def invalid(block, column):
     block = block.copy()
-    block.indices[0] = 99
+    block.indices[block.indptr[7]] = column
     return block
 
 
@@ -217,9 +247,12 @@ def test_bad_blocks_are_refused():
         Ridge().fit(dense.map_blocks(undeclared, dtype=float, meta=np.empty((0, 0))), targets)
     with pytest.raises(BadBlock, match=r"X has 11 columns in block 0.*12 columns were promised"):
         Ridge().fit(rows.map_blocks(wrong_columns, meta=rows._meta), targets)
-    with pytest.raises(BadBlock, match=r"not valid in block 0"):
-        Ridge().fit(rows.map_blocks(invalid, meta=rows._meta), targets)
-    with pytest.raises(TypeError, match="y is sparse"):
-        Ridge().fit(rows, rows)
+    for column in (99, -1):
+        wrong = rf"not valid in block 0 .*: its row 7 has the column number {column}, .* 12 columns"
+        with pytest.raises(BadBlock, match=wrong):
+            Ridge().fit(rows.map_blocks(invalid, column, meta=rows._meta), targets)
+    for sparse_y in (rows, X):
+        with pytest.raises(TypeError, match=r"^y is sparse, but must be dense: y\.toarray\(\)"):
+            Ridge().fit(rows, sparse_y)
     with pytest.raises(TypeError, match=r"X is sparse, which is not supported here.*toarray"):
         StandardScaler().fit(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import google_crc32c
 
 
@@ -9,6 +11,11 @@ def manifest_of_older_release(manifest: bytes) -> bytes:
     """Return the manifest without its list of the files of metadata."""
     identity, _, body = _cut(manifest)
     return _signed(identity, body[body.index(b'"arrays": {\n') :])
+
+
+def without_numbers_of_values(manifest: bytes) -> bytes:
+    """Return the manifest of sparse rows without the number of stored values of each chunk."""
+    return signed_manifest(re.sub(rb', "nnz": \d+', b"", manifest))
 
 
 def signed_again(manifest: bytes, files: dict[str, bytes]) -> bytes:

@@ -202,12 +202,6 @@ def test_bad_input_is_refused_and_leaves_nothing(tmp_path, case):
     assert leftovers(tmp_path) == []
 
 
-def test_sparse_targets_are_refused_by_name(tmp_path):
-    sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match=r"y is made of scipy\.sparse.*only NumPy arrays"):
-        storage.create_dataset(tmp_path / "d", X2, sparse.csr_array(Y2[:, None]))
-
-
 class TestFailureWhileWriting:
     def lazy_failing(self, error):
         def fail(block, block_id=None):

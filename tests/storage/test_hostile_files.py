@@ -236,7 +236,7 @@ def test_a_block_that_cannot_be_allocated(data):
     reader = data.reader("X")
     huge = type(reader)(reader.store, reader.dataset_id, reader.layout, 2**46)
     with pytest.raises(storage.BlockTooLarge, match="does not fit into memory"):
-        huge._empty(0, 2**46)
+        huge._empty(0, 2**46, np.empty)
 
 
 def test_codes_without_a_class(tmp_path):

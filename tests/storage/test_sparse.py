@@ -57,6 +57,14 @@ def rows_by_zarr(path, n_features, dtype):
     return sparse.csr_array((entries["value"].astype(dtype), entries["index"], ends), shape=shape)
 
 
+def sizes_are_known(data):
+    """Compare the listed numbers of stored values with those of the blocks."""
+    ends = np.cumsum([0, *data.X.chunks[0]])
+    stored = np.diff(data.X.compute().indptr[ends])
+    assert data.X.max_block_nnz == stored.max()
+    assert data.manifest.nnz == stored.sum()
+
+
 @st.composite
 def stored(draw):
     n_rows, n_features = draw(st.integers(1, 40)), draw(st.integers(1, 12))
@@ -81,11 +89,14 @@ def test_round_trip_of_any_rows_with_any_chunking(both, chunk, blocks, added):
         assert data.X.dtype == X.dtype
         same(rows_by_zarr(path, *X.shape[1:], X.dtype), X)
         data.verify()
+        sizes_are_known(data)
         more = X[: min(added, X.shape[0])]
         if more.shape[0]:
             newer = storage.append(data, more, y[: more.shape[0]])
             same(newer.X.compute(), sparse.vstack([X, more]))
             same(newer.since(1).X.compute(), more)
+            sizes_are_known(newer)
+            sizes_are_known(storage.open_dataset(path, version=1))
             same(storage.open_dataset(path, version=1).X.compute(), X)
             same(rows_by_zarr(path, *X.shape[1:], X.dtype), sparse.vstack([X, more]))
             newer.verify()
@@ -205,11 +216,25 @@ def test_bad_input_is_refused(tmp_path, X, error, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_matrix_that_contradicts_itself_is_refused(tmp_path):
-    X = sparse.csr_array(([1.0, 2.0], [0, 3], [0, 1, 2, 2]), shape=(3, 4))
-    X.indices[1] = 7
-    with pytest.raises(ValueError, match=r"X came as a sparse matrix that is not valid"):
+@pytest.mark.parametrize("column", [7, -1])
+def test_a_matrix_that_contradicts_itself_is_refused(tmp_path, column):
+    X = sparse.csr_array(([1.0, 2.0], [0, 3], [0, 1, 1, 2]), shape=(3, 4))
+    X.indices[1] = column
+    wrong = rf"X came as a .* not valid: its row 2 has the column number {column}, .* 4 columns"
+    with pytest.raises(ValueError, match=wrong):
         storage.create_dataset(tmp_path / "d", X, np.zeros(3))
+    X.indptr[1] = 3
+    with pytest.raises(ValueError, match=r"X came as a sparse matrix that is not valid: ind"):
+        storage.create_dataset(tmp_path / "d", X, np.zeros(3))
+
+
+def test_sparse_targets_and_weights_are_refused(tmp_path):
+    y = sparse.csr_array(np.ones((3, 1)))
+    for sparse_y in (y, da.from_array(y, asarray=False)):
+        with pytest.raises(TypeError, match=r"^y is sparse, but only X can be: y\.toarray\(\)"):
+            storage.create_dataset(tmp_path / "d", rows_like(3, 4), sparse_y)
+    with pytest.raises(TypeError, match=r"^sample_weight is sparse, but only X can be"):
+        storage.create_dataset(tmp_path / "d", rows_like(3, 4), np.ones(3), y)
 
 
 def test_integers_that_a_float_would_round_are_refused_by_row_and_column(tmp_path):

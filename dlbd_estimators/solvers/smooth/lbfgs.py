@@ -74,14 +74,16 @@ class LBFGSState(TrialState):
     """The state of :class:`LBFGS`: adds the last gradient, the curvature pairs and the metric.
 
     ``factor`` is the Hessian that is the metric, if there is one, and ``radius`` the largest norm
-    of a row. ``n_poor`` counts the steps that are a reason to form a new Hessian. The next pass
-    forms it if ``renews`` is True; no pass does if ``singular`` is True.
+    of a row. ``curvatures`` has the curvature along the step of each pair, relative to the metric;
+    it is empty if the metric is a Hessian. ``n_poor`` counts the steps that are a reason to form a
+    new Hessian. The next pass forms it if ``renews`` is True; no pass does if ``singular`` is True.
     """
 
     shapes: ClassVar[Shapes] = {"base_gradient": ("n_parameters or 0",), "pairs": ("n_parameters",)}
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
     pairs: Pairs = ()
+    curvatures: tuple[float, ...] = ()
     factor: Factor | None = None
     best_error: float = np.inf
     since_best: int = 0
@@ -146,7 +148,7 @@ class LBFGS(Minimizer[LBFGSState]):
         state = _with_new_metric(problem, state, evaluation)
         assert state.columns is not None
         metric = state.factor or Standardised(problem, state.columns)
-        pairs = _with_last_move(state, evaluation.gradient)
+        pairs, curvatures = _with_last_move(state, evaluation.gradient, metric)
         inverse = two_loop_recursion(
             evaluation.gradient, pairs, metric, rescale=state.factor is None
         )
@@ -157,7 +159,7 @@ class LBFGS(Minimizer[LBFGSState]):
         full_step = state.tried_step == 1.0 and np.isfinite(state.decrement)
         rate = decrement / state.decrement if full_step and state.decrement > 0 else 1.0
         error = np.inf
-        if state.factor or pairs:
+        if state.factor or curvatures:
             # No pass verifies the decrement after the coming step. It is estimated from the larger
             # ratio of the last two steps, times four for safety.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
@@ -166,7 +168,7 @@ class LBFGS(Minimizer[LBFGSState]):
                 problem,
                 state.parameters + direction,
                 state.columns.variance,
-                _inverse_diagonal(pairs, metric),
+                _inverse_diagonal(curvatures, metric),
             )
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
@@ -201,6 +203,7 @@ class LBFGS(Minimizer[LBFGSState]):
             status=status,
             base_gradient=evaluation.gradient,
             pairs=pairs,
+            curvatures=curvatures,
             best_error=min(decrement, state.best_error),
             since_best=since_best,
             decrement=decrement,
@@ -236,6 +239,7 @@ def _with_new_metric(problem: Problem, state: LBFGSState, evaluation: Evaluation
         factor=factor,
         base=None,
         pairs=(),
+        curvatures=(),
         # These values belong to the old metric and do not compare with those of the new one.
         decrement=np.inf,
         best_error=np.inf,
@@ -244,14 +248,23 @@ def _with_new_metric(problem: Problem, state: LBFGSState, evaluation: Evaluation
     )
 
 
-def _with_last_move(state: LBFGSState, gradient: FloatArray) -> Pairs:
-    """Return the pairs with the one of the last step, unless its curvature is only rounding."""
+def _with_last_move(
+    state: LBFGSState, gradient: FloatArray, metric: Factor | Standardised
+) -> tuple[Pairs, tuple[float, ...]]:
+    """Return the pairs with the one of the last step, unless its curvature is only rounding.
+
+    The second result is their curvatures. They are kept, because the metric stays the same.
+    """
     if state.base is None:
-        return state.pairs
+        return state.pairs, state.curvatures
     s, y = state.parameters - state.base, gradient - state.base_gradient
-    if s @ y > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-        return (*state.pairs, (s, y))[-_MEMORY:]
-    return state.pairs
+    along = float(s @ y)
+    if along > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+        pairs = (*state.pairs, (s, y))[-_MEMORY:]
+        if isinstance(metric, Factor):
+            return pairs, ()
+        return pairs, (*state.curvatures, along / metric.square_norm(s))[-_MEMORY:]
+    return state.pairs, state.curvatures
 
 
 def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSState:
@@ -275,7 +288,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
     )
 
 
-def _inverse_diagonal(pairs: Pairs, metric: Factor | Standardised) -> FloatArray:
+def _inverse_diagonal(curvatures: tuple[float, ...], metric: Factor | Standardised) -> FloatArray:
     """Estimate the diagonal of the inverse Hessian, for the error of each coefficient.
 
     A metric that is a Hessian is taken to be right. Otherwise the inverse metric is divided by the
@@ -283,5 +296,4 @@ def _inverse_diagonal(pairs: Pairs, metric: Factor | Standardised) -> FloatArray
     """
     if isinstance(metric, Factor):
         return metric.inverse_diagonal()
-    least = min(float(s @ y) / float(np.sum(metric.coordinates(s) ** 2)) for s, y in pairs)
-    return metric.inverse_diagonal() * (_UNEXPLORED_FACTOR**2 / least)
+    return metric.inverse_diagonal() * (_UNEXPLORED_FACTOR**2 / min(curvatures))

@@ -79,8 +79,9 @@ _SHORT = 0.1
 _NEAR = 0.3
 #: The error of a coefficient is taken to be below this many standard errors.
 _STANDARD_ERRORS = 6.0
-#: A sample is enough for a start if its rows for each parameter, times the kept rows for each
-#: parameter, are at least this many: kept rows correct the larger error of a smaller sample.
+#: A sample is enough for a start if it has this number of rows for each parameter, and if their
+#: product with the kept rows for each parameter is at least so large: kept rows correct its error.
+_ROWS_PER_PARAMETER = 100
 _ENOUGH_ROWS = 20_000
 
 
@@ -311,8 +312,9 @@ def _samples(problem: Problem) -> tuple[Sample, ...]:
     """Return the samples for the start, without the last one if the one before has enough rows."""
     shorter, size = problem.samples[:-1], problem.packing.size
     if shorter:
-        n_rows = problem.share(shorter[-1]) * (problem.n_rows or 0)
-        if n_rows / size * most_rows(problem) / size >= _ENOUGH_ROWS:
+        sampled = problem.share(shorter[-1]) * (problem.n_rows or 0) / size
+        kept = most_rows(problem) / size
+        if sampled >= _ROWS_PER_PARAMETER and sampled * kept >= _ENOUGH_ROWS:
             return shorter
     return problem.samples
 

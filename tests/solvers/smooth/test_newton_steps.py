@@ -142,18 +142,20 @@ def test_an_estimate_is_six_standard_errors_at_the_corrected_point(monkeypatch):
     assert newton._corrected(*options) == (step, np.inf)
 
 
-@pytest.mark.parametrize("less", [0, 1])
-def test_a_smaller_sample_is_enough_if_rows_are_kept_to_correct_its_error(less, monkeypatch):
-    # 6,400 rows in 32 blocks; four parameters, and a quarter of all rows may be kept.
+@pytest.mark.parametrize("more", [(0, 0), (1, 0), (0, 1)])
+def test_a_smaller_sample_is_enough_if_rows_are_kept_to_correct_its_error(more, monkeypatch):
+    # 6,400 rows; four parameters, and a quarter of all rows may be kept.
     problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
     *_, smaller, largest = problem.samples
-    rows = 6_400 * len(smaller) / problem.blocks.n_blocks
-    monkeypatch.setattr(newton, "_ENOUGH_ROWS", rows / 4 * 1_600 / 4 + less)
-    assert newton._samples(problem)[-1] == (largest if less else smaller)
+    sampled = 6_400 * len(smaller) / problem.blocks.n_blocks / 4
+    monkeypatch.setattr(newton, "_ROWS_PER_PARAMETER", sampled + more[0])
+    monkeypatch.setattr(newton, "_ENOUGH_ROWS", sampled * 1_600 / 4 + more[1])
+    assert newton._samples(problem)[-1] == (smaller if more == (0, 0) else largest)
 
 
 def test_all_samples_are_solved_if_there_is_no_smaller_one(monkeypatch):
     problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    monkeypatch.setattr(newton, "_ROWS_PER_PARAMETER", 0)
     monkeypatch.setattr(newton, "_ENOUGH_ROWS", 0)
     few = replace(problem, blocks=replace(problem.blocks, n_blocks=8, sizes=None))
     assert len(few.samples) == 1

@@ -141,5 +141,5 @@ def test_files_of_a_web_server(web, raw, tmp_path):
         storage.ingest(f"{web}/plain.csv", tmp_path / "new", target="y")
     with pytest.raises(FileNotFoundError, match="no file is at http"):
         storage.ingest(f"{web}/9.csv", tmp_path / "new", target="y")
-    with pytest.raises(storage.InvalidData, match="several kinds of places"):
+    with pytest.raises(storage.InvalidData, match="in several places"):
         storage.ingest([f"{web}/0.csv", str(raw / "1.csv")], tmp_path / "new", target="y")

@@ -57,6 +57,11 @@ def stored(data):
     return files, data.quality
 
 
+def in_memory(monkeypatch):
+    """Keep rows in memory, as for an object store."""
+    monkeypatch.setattr(first_pass, "_FILE_NBYTES", 0)
+
+
 @pytest.fixture
 def reads(monkeypatch):
     """The position of each block of text that is read whole."""
@@ -75,18 +80,23 @@ def test_kept_rows_change_nothing_but_the_number_of_reads(
     table, tmp_path, rows, reads, monkeypatch
 ):
     monkeypatch.setattr(pieces, "_PIECE_NBYTES", 2000)  # several pieces of each partition
-    kept = ingest(table, tmp_path / "kept", rows=rows)
+    in_files = ingest(table, tmp_path / "files", rows=rows)
     n_kept = len(reads)
+    in_memory(monkeypatch)
+    reads.clear()
+    kept = ingest(table, tmp_path / "kept", rows=rows)
+    assert len(reads) == n_kept
     monkeypatch.setattr(first_pass, "_KEPT_NBYTES", 0)
     reads.clear()
     again = ingest(table, tmp_path / "again", rows=rows)
     n_partitions = -(-table.stat().st_size // 4000)
     assert n_partitions > 3
     assert len(reads) - n_kept == n_partitions
-    assert stored(kept) == stored(again)
+    assert stored(kept) == stored(in_files) == stored(again)
 
 
 def test_the_first_partitions_are_kept_while_there_is_room(table, tmp_path, reads, monkeypatch):
+    in_memory(monkeypatch)
     all_kept = ingest(table, tmp_path / "all")
     reads.clear()
     monkeypatch.setattr(first_pass, "_KEPT_NBYTES", 2 * 2 * 4000)
@@ -97,18 +107,24 @@ def test_the_first_partitions_are_kept_while_there_is_room(table, tmp_path, read
     assert stored(two) == stored(all_kept)
 
 
-def test_rows_much_larger_than_their_text_are_read_again(tmp_path, reads):
+def test_rows_much_larger_than_their_text_are_not_kept_in_memory(tmp_path, reads, monkeypatch):
     text = "\n".join(["a,b,y", *["1,2,3"] * 200])
     (tmp_path / "digits.csv").write_text(text)
     storage.ingest(tmp_path / "digits.csv", tmp_path / "digits", target="y")
-    assert len(reads) == 3  # the sample and two passes
+    assert len(reads) == 2  # the sample and one pass
+    reads.clear()
+    in_memory(monkeypatch)
+    storage.ingest(tmp_path / "digits.csv", tmp_path / "again", target="y")
+    assert len(reads) == 3  # two passes
 
 
 @pytest.mark.cluster
-def test_kept_rows_stay_on_the_workers_of_a_cluster(table, tmp_path, cluster):
+def test_kept_rows_stay_on_the_workers_of_a_cluster(table, tmp_path, cluster, monkeypatch):
     with dask.config.set(scheduler="synchronous"):
         alone = ingest(table, tmp_path / "alone")
     with Client(cluster) as client:
+        assert stored(ingest(table, tmp_path / "files")) == stored(alone)
+        in_memory(monkeypatch)
         assert stored(ingest(table, tmp_path / "cluster")) == stored(alone)
         # Until no result is left behind; the scheduler needs a moment. Other tests may have left
         # tasks that failed, which no worker holds.

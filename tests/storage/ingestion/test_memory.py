@@ -14,6 +14,7 @@ from dask.callbacks import Callback
 from dask.sizeof import sizeof
 
 import storage
+from storage import writer
 from storage.ingestion import first_pass, pieces
 from storage.ingestion.checked_rows import CleanColumn, CleanRows
 from storage.ingestion.rows import Rows
@@ -55,6 +56,7 @@ def ingest(tmp_path, n_partitions):
 @pytest.fixture
 def _one_thread(monkeypatch):
     monkeypatch.setattr(first_pass, "_KEPT_NBYTES", 0)
+    monkeypatch.setattr(first_pass, "_FILE_NBYTES", 0)
     monkeypatch.setattr(pieces, "n_threads", lambda: 1)
     monkeypatch.setattr(pieces, "_BLOCKS_OF_THREAD", 4)
 
@@ -64,6 +66,24 @@ def test_rows_in_memory_do_not_grow_with_the_source(tmp_path):
     few, many = ingest(tmp_path, 30).most_rows, ingest(tmp_path, 150).most_rows
     assert few > 3 * ROWS
     assert many < few + 2 * ROWS
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_the_graph_of_a_run_does_not_grow_with_the_source(tmp_path, monkeypatch):
+    sizes, compute = [], writer.compute
+
+    def counted(*arrays):
+        sizes.append(sum(len(array.dask) for array in arrays))
+        return compute(*arrays)
+
+    monkeypatch.setattr(writer, "compute", counted)
+    most = []
+    for n_partitions in (30, 120):
+        sizes.clear()
+        ingest(tmp_path, n_partitions)
+        assert len(sizes) > n_partitions // 15  # runs of 4 blocks, of 3.5 partitions each
+        most.append(max(sizes))
+    assert most[1] <= most[0] + 10
 
 
 @pytest.mark.usefixtures("_one_thread")

@@ -42,13 +42,13 @@ def ingest(table, url, **options):
         return storage.ingest(table, url, target="y", **SIZES, **options)
 
 
-def killed_at(number, table, url):
-    """Ingest, and end this process at the write with this number."""
+def killed_at(number, table, url, ending):
+    """Ingest, and end this process at a write to the hidden folder with this ending."""
     write, count = LocalFiles.write, 0
 
     def counted(self, *arguments, **options):
         nonlocal count
-        count += 1
+        count += self.root.endswith(ending)
         if count == number:
             os.kill(os.getpid(), signal.SIGKILL)
         write(self, *arguments, **options)
@@ -57,12 +57,21 @@ def killed_at(number, table, url):
     ingest(table, url)
 
 
-def kill(number, table, url):
-    """Start an ingest in another process, which is killed at this write."""
-    process = get_mp_context().Process(target=killed_at, args=(number, str(table), str(url)))
+def kill(number, table, url, ending=".writing"):
+    """Start an ingest in another process, which is killed at this write to a hidden folder."""
+    process = get_mp_context().Process(
+        target=killed_at, args=(number, str(table), str(url), ending)
+    )
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
+
+
+def unfinished(folder):
+    """Return the hidden folder of the data set; beside it is that of rows of text files."""
+    [left] = (each for each in hidden(folder) if each.suffix == ".writing")
+    assert {each.suffix for each in hidden(folder)} <= {".writing", ".rows"}
+    return left
 
 
 def hidden(folder):
@@ -94,7 +103,7 @@ def test_an_ingest_killed_at_a_write_resumes(number, table, whole, tmp_path, mon
     n_writes = 3 + len(whole) + 1
     kill(number % (n_writes + 1) if number < 0 else number, table, url)
     assert not url.exists()
-    [left] = hidden(tmp_path)
+    left = unfinished(tmp_path)
     before = chunks(left)
     assert len(before) == {1: 0, 2: 0, 3: 0, 4: 0, -1: len(whole)}.get(number, number - 4)
     written = []
@@ -116,6 +125,16 @@ def test_an_ingest_killed_at_a_write_resumes(number, table, whole, tmp_path, mon
     assert {key for key in written if "/c." in key} == after.keys() - kept
 
 
+@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("resume", [True, False])
+def test_an_ingest_killed_in_its_first_pass_begins_anew(number, resume, table, whole, tmp_path):
+    kill(number, table, tmp_path / "d", ".rows")
+    [left] = hidden(tmp_path)
+    assert len([*left.iterdir()]) == number - 1
+    assert files(ingest(table, tmp_path / "d", resume=resume).path) == whole
+    assert hidden(tmp_path) == []
+
+
 def test_an_ingest_of_svmlight_files_resumes(table, tmp_path):
     frame = pd.read_csv(table)
     rows = tmp_path / "rows.svm"
@@ -123,7 +142,7 @@ def test_an_ingest_of_svmlight_files_resumes(table, tmp_path):
     whole = files(ingest(rows, tmp_path / "whole").path)
     url = tmp_path / "d"
     kill(9, rows, url)
-    [left] = hidden(tmp_path)
+    left = unfinished(tmp_path)
     before = chunks(left)
     data = ingest(rows, url, resume=True)
     data.verify()
@@ -138,7 +157,7 @@ def test_an_ingest_of_svmlight_files_resumes(table, tmp_path):
 def test_an_ingest_of_other_rows_or_options_begins_anew(change, table, tmp_path):
     url, options = tmp_path / "d", {"resume": True}
     kill(12, table, url)
-    [left] = hidden(tmp_path)
+    left = unfinished(tmp_path)
     before = chunks(left)
     damaged = min(key for key in before if key.startswith("X/"))
     if change == "rows":  # the same size and statistics

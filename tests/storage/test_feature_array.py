@@ -1,4 +1,4 @@
-"""Names of columns: kept by what takes rows and columns, lost by what computes other values."""
+"""Attributes of X: kept by selecting rows and columns, lost by computing other values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import storage
-from storage.named_columns import NamedColumns
+from storage.feature_array import FeatureArray
 
 NAMES = ("a", "b", "c")
 VALUES = np.arange(36.0).reshape(12, 3)
@@ -18,7 +18,7 @@ VALUES = np.arange(36.0).reshape(12, 3)
 
 @pytest.fixture(name="X")
 def named():
-    return NamedColumns.of(da.from_array(VALUES, chunks=(5, 3)), NAMES)
+    return FeatureArray.of(da.from_array(VALUES, chunks=(5, 3)), NAMES)
 
 
 KEPT = {
@@ -57,6 +57,17 @@ def test_kept(X, case):
 @pytest.mark.parametrize("case", LOST)
 def test_lost(X, case):
     assert not hasattr(LOST[case](X), "feature_names")
+
+
+def test_sizes_of_blocks_are_kept_where_the_blocks_are_the_same():
+    X = FeatureArray.of(da.from_array(VALUES, chunks=(5, 3)), NAMES, 7)
+    for same in (X, X[:, :], X.persist(), dask.persist(X, X + 1)[0], pickle.loads(pickle.dumps(X))):
+        assert same.max_block_nnz == 7
+    for other in (X[2:7], X[:, [2, 0]]):
+        assert other.max_block_nnz is None
+    unnamed = FeatureArray.of(da.from_array(VALUES, chunks=(5, 3)), max_block_nnz=7)
+    assert not hasattr(unnamed[2:7], "max_block_nnz")
+    assert not hasattr(X.rechunk((4, 3)), "max_block_nnz")
 
 
 def test_a_data_set_whose_columns_were_given_names_tells_them(tmp_path):
