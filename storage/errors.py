@@ -128,7 +128,10 @@ class DatasetCorrupt(StorageError, OSError):
         lines += [f"  {chunk.where}: {chunk.problem}" for chunk in chunks[:_LISTED]]
         if len(chunks) > _LISTED:
             lines.append(f"  and {len(chunks) - _LISTED} more (all are in this error's .chunks)")
-        lines.append("Restore these files from a copy, or write the data set again.")
+        lines.append(
+            "Repair them from the raw files (storage.repair, dlbd repair), restore them from a "
+            "copy, or write the data set again."
+        )
         return cls("\n".join(lines), chunks)
 
 
@@ -174,8 +177,8 @@ class ChunkCorrupt(DatasetCorrupt):
         self.problem = problem
         super().__init__(
             f"{self.where} of {path}: {problem}. None of its rows were used. "
-            f"Restore this file from a copy, or write the data set again; "
-            f"storage.verify lists every damaged chunk."
+            f"Repair it from the raw files (storage.repair), restore this file from a copy, or "
+            f"write the data set again; storage.verify lists every damaged chunk."
         )
 
     @property

@@ -9,17 +9,18 @@ from typing import Any
 
 import click
 
+from storage.csv_options import csv_from_options, csv_options
 from storage.dataset import Dataset
 from storage.errors import NotADataset
 from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
-from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
 from storage.ingestion.join_text import join_from_text
 from storage.ingestion.repair import repair as repair_dataset
 from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.opening import open_dataset
+from storage.option_hints import advice_as_options
 from storage.shuffling import shuffle as shuffle_dataset
 from storage.svmlight_options import format_from_options, svmlight_options
 
@@ -27,10 +28,6 @@ __all__ = ["append", "ingest", "repair", "shuffle"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
-_delimiter = click.option(
-    "--delimiter", metavar="CHAR", help="What separates the fields of CSV files."
-)
-_encoding = click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
 _LISTS = ("categories", "parts")
 _NUMBERS = ("minimum", "maximum", "fill_value")
 _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
@@ -65,8 +62,7 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     metavar="COLUMN,START,STOP",
     help="Ingest the rows of this time; leave START or STOP empty for no limit.",
 )
-@_delimiter
-@_encoding
+@csv_options
 @svmlight_options
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
 @click.option(
@@ -92,6 +88,8 @@ def ingest(
     by_time: str | None,
     delimiter: str | None,
     encoding: str | None,
+    multiline: bool,
+    skip_bad_lines: bool,
     report: str | None,
     expected_rows: int | None,
     resume: bool,
@@ -102,9 +100,9 @@ def ingest(
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
     SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, NumPy or svmlight
-    files. The kind of a column that is not declared is inferred from a sample. A value that breaks
-    a rule is an error that names the file and the line, unless a policy is declared:
-    missing=keep|error|drop|impute, unparsable=error|drop|missing,
+    files, or one data set. The kind of a column that is not declared is inferred from a sample. A
+    value that breaks a rule is an error that names the file and the line, unless a policy is
+    declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
     out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
 
@@ -137,21 +135,28 @@ def ingest(
         raise click.UsageError("give either --target or --like")
     if without_names and report is not None:
         raise click.UsageError("svmlight files have no quality report: leave out --report")
-    data = ingest_tables(
-        list(source),
-        url,
-        target=target,
-        features=None if features is None else features.split(","),
-        columns=dict(map(_column, columns)) if columns or like is None else None,
-        joins=[join_from_text(text) for text in joins],
-        like=like,
-        rows=_rows(by_hash, by_time),
-        csv=_csv(delimiter, encoding),
-        svmlight=svmlight,
-        expected_rows=expected_rows,
-        overwrite=overwrite,
-        resume=resume,
+    csv = csv_from_options(
+        delimiter=delimiter,
+        encoding=encoding,
+        multiline=multiline,
+        skip_bad_lines=skip_bad_lines,
     )
+    with advice_as_options():
+        data = ingest_tables(
+            list(source),
+            url,
+            target=target,
+            features=None if features is None else features.split(","),
+            columns=dict(map(_column, columns)) if columns or like is None else None,
+            joins=[join_from_text(text) for text in joins],
+            like=like,
+            rows=_rows(by_hash, by_time),
+            csv=csv,
+            svmlight=svmlight,
+            expected_rows=expected_rows,
+            overwrite=overwrite,
+            resume=resume,
+        )
     _show(data, {"data": url}, report, as_json=as_json)
 
 
@@ -172,17 +177,15 @@ def _show(data: Dataset, facts: dict[str, Any], report: str | None, *, as_json: 
 @click.command(short_help="Append raw tables to a data set.")
 @click.argument("data")
 @click.argument("source", nargs=-1, required=True)
-@_delimiter
-@_encoding
+@csv_options
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
 @_as_json
 def append(
     data: str,
     source: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str | None,
     report: str | None,
     as_json: bool,
+    **written: Any,
 ) -> None:
     """Append the rows of raw tables to the data set DATA, as its next version.
 
@@ -197,7 +200,8 @@ def append(
     """
     if report is not None:
         open_dataset(data).quality_of(1)  # raises an error if the rows will have no report
-    newer = append_rows(data, list(source), csv=_csv(delimiter, encoding))
+    with advice_as_options():
+        newer = append_rows(data, list(source), csv=csv_from_options(**written))
     facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
     _show(newer, facts, report, as_json=as_json)
 
@@ -205,15 +209,13 @@ def append(
 @click.command(short_help="Write damaged chunks again from the raw tables.")
 @click.argument("data")
 @click.argument("source", nargs=-1, required=True)
-@_delimiter
-@_encoding
+@csv_options
 @_as_json
 def repair(
     data: str,
     source: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str | None,
     as_json: bool,
+    **written: Any,
 ) -> None:
     """Write the damaged and missing chunks of the data set DATA again, from SOURCE.
 
@@ -224,7 +226,8 @@ def repair(
     Examples:
       dlbd repair trips.zarr january.csv february.csv
     """
-    report = repair_dataset(data, list(source), csv=_csv(delimiter, encoding))
+    with advice_as_options():
+        report = repair_dataset(data, list(source), csv=csv_from_options(**written))
     if as_json:
         click.echo(json.dumps({"data": data, "chunks": report.chunks}))
     else:
@@ -253,19 +256,14 @@ def shuffle(
       dlbd shuffle flights.zarr -o mixed.zarr
       dlbd shuffle s3://bucket/flights.zarr -o mixed.zarr --seed 7
     """
-    mixed: Dataset = shuffle_dataset(
-        open_dataset(data), url, seed=seed, scratch=scratch, overwrite=overwrite
-    )
+    with advice_as_options():
+        mixed: Dataset = shuffle_dataset(
+            open_dataset(data), url, seed=seed, scratch=scratch, overwrite=overwrite
+        )
     if as_json:
         click.echo(json.dumps({"data": url, "n_samples": mixed.n_samples, "seed": seed}))
     else:
         click.echo(repr(mixed))
-
-
-def _csv(delimiter: str | None, encoding: str | None) -> CSVFormat | None:
-    options: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding}
-    given = {name: value for name, value in options.items() if value is not None}
-    return CSVFormat(**given) if given else None
 
 
 def _rows(by_hash: str | None, by_time: str | None) -> HashSplit | TimeSplit | None:

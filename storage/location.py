@@ -40,7 +40,7 @@ def store_at(url: Any) -> Store:
     Raises
     ------
     UnsupportedURL
-        When no store opens the URL.
+        When no store opens the URL, or the store cannot hold a data set.
     """
     if not isinstance(url, str | os.PathLike):
         return _zarr_store(url)
@@ -76,6 +76,11 @@ def _zarr_store(store: Any) -> Store:
 
     if isinstance(store, LocalStore):
         return _local_files(store.root)
+    if type(store).__module__.partition(".")[0] == "icechunk":
+        raise UnsupportedURL(
+            "a store of icechunk holds nothing but the files of Zarr, and a data set has a "
+            "manifest beside them: train on its arrays, e.g. zarr.open_group(store)['X']"
+        )
     if isinstance(store, zarr.abc.store.Store):
         return Objects(UserStore(store))
     raise TypeError(f"url must be a str, a path or a store of zarr, got {type(store).__name__}")

@@ -73,8 +73,8 @@ def _run(task: Any, values: Graph) -> Any:
 def _read_into_reused_memory(task: Any, values: Graph) -> Any:
     """Return the rows that a task reads, or None if the task has to run.
 
-    A function that reads a block may have a method ``read_block_into``. It takes the same arguments, and
-    a function like ``np.empty`` that returns the memory for the rows.
+    A function that reads a block may have a method ``read_block_into``. It takes the same
+    arguments, and a function like ``np.empty`` that returns the memory for the rows.
     """
     function = getattr(task, "func", None)
     read_into: Any = getattr(function, "read_block_into", None)

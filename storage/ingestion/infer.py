@@ -19,6 +19,12 @@ __all__ = ["SAMPLE_ROWS", "resolved_columns"]
 #: Rows read of each partition of the sample.
 SAMPLE_ROWS = 10_000
 
+#: Largest share of values (of all or of the distinct ones) that are no numbers or times in a column
+#: of numbers or times.
+_EXCEPTIONS = 0.1
+
+_READ_FROM_TEXTS: tuple[Kind, ...] = ("number", "datetime")
+
 
 def resolved_columns(
     names: Sequence[str],
@@ -111,13 +117,14 @@ def _kind_of_texts(array: pa.Array) -> Kind | None:
         return None
     if pc.all(pc.is_in(pc.utf8_lower(texts), pa.array(["true", "false"], texts.type))).as_py():
         return "boolean"
-    # Integers that float64 would round count as numbers here; the first pass refuses them, and
-    # names their lines.
-    if _all_read(texts, "number"):
-        return "number"
-    return "datetime" if _all_read(texts, "datetime") else "category"
+    # Integers that float64 would round, and a few other values, count as numbers here; the first
+    # pass refuses them, and names their lines. As a category, each number would become a column.
+    for kind in _READ_FROM_TEXTS:
+        if _mostly_read(texts, kind) or _mostly_read(texts.unique(), kind):
+            return kind
+    return "category"
 
 
-def _all_read(texts: pa.Array, kind: Kind) -> bool:
+def _mostly_read(texts: pa.Array, kind: Kind) -> bool:
     cells = read_cells(pa.chunked_array([texts]), kind)
-    return not bool(np.any(cells.missing))
+    return float(np.mean(cells.missing)) <= _EXCEPTIONS

@@ -70,13 +70,14 @@ def ingest(
 
     Parameters
     ----------
-    source : str, path-like, sequence of these, frame, table or Dataset
+    source : str, path-like, sequence of these, frame, table, xarray.Dataset or Dataset
         Paths, globs or URLs of files of one kind: CSV (``.csv``, ``.tsv``, ``.txt``, also followed
         by ``.gz``, ``.bz2``, ``.zst``, ``.lz4`` or ``.zip``), Parquet (files, or folders whose
         names give the values of columns, such as ``month=7``), NumPy (local ``.npy`` and
         ``.npz``) or svmlight (``.svm``, ``.svmlight``, ``.libsvm``, also compressed; and files of
         any name if `svmlight` is given), whose X is stored as sparse rows. Or a pandas, Dask or
-        polars DataFrame, a pyarrow Table, or another data set. A file that is compressed as a
+        polars DataFrame, a pyarrow Table or RecordBatch, an xarray Dataset (also its coordinates
+        are columns), or another data set, opened or by its path. A file that is compressed as a
         whole is one partition, whatever its size.
     url : str, path-like or zarr.abc.store.Store
         Where to write, as for :func:`~storage.create_dataset`.

@@ -18,7 +18,11 @@ __all__ = ["ParquetPiece", "ParquetTypes", "parquet_pieces", "parquet_types"]
 #: Spark stores times in 96 bits. Arrow would make nanoseconds of them, in which times before 1677
 #: and after 2262 become other times.
 _FORMAT = pa_dataset.ParquetFileFormat(
-    read_options=pa_dataset.ParquetReadOptions(coerce_int96_timestamp_unit="us")
+    read_options=pa_dataset.ParquetReadOptions(coerce_int96_timestamp_unit="us"),
+    # Only damage to pages with checksums is certain to be found.
+    default_fragment_scan_options=pa_dataset.ParquetFragmentScanOptions(
+        page_checksum_verification=True
+    ),
 )
 #: The name that Hive and Spark give to the folder of the rows without a value.
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -48,10 +52,21 @@ class ParquetPiece:
         Raises
         ------
         InvalidData
-            When the file lacks a column.
+            When the file lacks a column, is damaged, or was changed while it was read.
         """
         schema, inside = self.schema_with(columns)
-        table = self.fragment.to_table(schema=schema, columns=inside, use_threads=False)
+        try:
+            table = self.fragment.to_table(schema=schema, columns=inside, use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            if self.fragment.path in str(error):  # a file that is gone, or a store's answer
+                raise
+            groups = [str(group.id) for group in self.fragment.row_groups]
+            reason = str(error).partition("\n")[0]
+            raise InvalidData(
+                f"row groups {', '.join(groups)} of {self.fragment.path} cannot be read as "
+                f"Parquet: {reason}. The file is damaged, or was changed while it was read: make "
+                f"it again"
+            ) from error
         n_rows = table.num_rows
         arrays = {
             name: pa.repeat(pa.scalar(self.keys[name], pa.string()), n_rows)

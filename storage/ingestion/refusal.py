@@ -92,9 +92,11 @@ def _of_column(tally: Tally, name: str, column: Column, *, declared_here: bool) 
     found = tally.columns[name]
     for rule, count in found.broken.items():
         if getattr(column, rule) == "error":
+            as_category = rule == "unparsable" and column.kind in ("number", "datetime")
             remedy = (
                 f"Declare what to do, e.g. columns={{{name!r}: "
                 f"storage.Column({column.kind!r}, {rule}='drop')}}"
+                f"{', or storage.Column(' + repr('category') + ')' if as_category else ''}"
                 if declared_here
                 else f"The data set whose steps are used was ingested with {rule}='error': "
                 f"mend the rows, or ingest it again with another policy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from storage.credentials import without_credentials
 from storage.errors import InvalidData
 from storage.ingestion.compression import COMPRESSED
 from storage.ingestion.file_systems import file_system, matching
+from storage.manifest import MANIFEST
 
 __all__ = [
     "SUFFIXES",
@@ -16,8 +18,10 @@ __all__ = [
     "described",
     "found_paths",
     "identity_of",
+    "is_data_set",
     "is_table",
     "members",
+    "paths_of",
 ]
 
 #: What the names of tables end in, by kind.
@@ -80,6 +84,14 @@ def identity_of(filesystem: Any, paths: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def paths_of(source: Any) -> list[str] | None:
+    """Return the paths that a source consists of; None if it is something else."""
+    given = [source] if isinstance(source, str | os.PathLike) else source
+    if isinstance(given, list | tuple) and all(isinstance(p, str | os.PathLike) for p in given):
+        return [os.fspath(path) for path in given]
+    return None
+
+
 def bare_name(path: str) -> str:
     """Return a name in lower case, without the suffixes of compressed files."""
     name = path.lower()
@@ -90,7 +102,14 @@ def bare_name(path: str) -> str:
 
 def is_table(path: str) -> bool:
     """Return whether a path is a table by its name; a folder or a glob may be one although not."""
-    return bare_name(path).endswith(tuple(end for ends in SUFFIXES.values() for end in ends))
+    return is_data_set(path) or bare_name(path).endswith(
+        tuple(end for ends in SUFFIXES.values() for end in ends)
+    )
+
+
+def is_data_set(path: str) -> bool:
+    """Return whether a path is a data set: by its name, or by its manifest if it is on a disk."""
+    return path.rstrip("/").endswith(".zarr") or os.path.isfile(os.path.join(path, MANIFEST))
 
 
 def members(filesystem: Any, path: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +29,11 @@ from storage.ingestion.source_files import (
     described,
     found_paths,
     identity_of,
+    is_data_set,
     members,
+    paths_of,
 )
+from storage.opening import open_dataset
 
 __all__ = ["PARTITION_NBYTES", "Source", "source_of"]
 
@@ -123,33 +125,43 @@ def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
     TypeError, ValueError, FileNotFoundError
         When rows cannot be read from it.
     """
+    paths = paths_of(source)
+    if paths is not None:
+        if len(paths) != 1 or not is_data_set(paths[0]):
+            return _files(paths, csv, nbytes)
+        source = open_dataset(paths[0])
+    if csv is not None:
+        raise ValueError(f"csv is for files, and the source is a {type(source).__name__}")
     if isinstance(source, Dataset):
         identity = f"data set {source.schema.dataset_id}, columns {source.columns}"
         return replace(_dask_frame(source.to_dask_dataframe()), identity=identity)
-    if isinstance(source, str | os.PathLike):
-        source = [source]
-    if isinstance(source, list | tuple) and all(
-        isinstance(each, str | os.PathLike) for each in source
-    ):
-        return _files([os.fspath(each) for each in source], csv, nbytes)
-    if csv is not None:
-        raise ValueError(f"csv is for files, and the source is a {type(source).__name__}")
-    if is_frame(source) and source.ndim == 2:
-        return _dask_frame(source)
+    table = _as_table(source)
+    if is_frame(table):
+        return _dask_frame(table)
+    if isinstance(table, pa.Table):
+        names = check_names(table.column_names, "the table")
+        return _in_memory(table, names, table.num_rows, table.nbytes, "a table", nbytes)
+    names = check_names([str(each) for each in table.columns], "the frame")
+    size = int(table.memory_usage(index=False).sum())
+    return _in_memory(table, names, len(table), size, "a pandas DataFrame", nbytes)
+
+
+def _as_table(source: Any) -> Any:
+    """Return a source that is no file as a pandas or Dask DataFrame, or as a pyarrow Table."""
     package = type(source).__module__.partition(".")[0]
-    if package == "pandas" and getattr(source, "ndim", 0) == 2:
-        names = check_names([str(each) for each in source.columns], "the frame")
-        size = int(source.memory_usage(index=False).sum())
-        return _in_memory(source, names, len(source), size, "a pandas DataFrame", nbytes)
+    if isinstance(source, pa.RecordBatch):
+        return pa.Table.from_batches([source])
     if package == "polars" and hasattr(source, "to_arrow"):
-        source = source.to_arrow()
-    if isinstance(source, pa.Table):
-        names = check_names(source.column_names, "the table")
-        return _in_memory(source, names, source.num_rows, source.nbytes, "a table", nbytes)
+        return source.to_arrow()
+    if package == "xarray" and hasattr(source, "data_vars"):
+        return source.to_dask_dataframe() if source.chunks else source.to_dataframe().reset_index()
+    is_table = is_frame(source) or package == "pandas"
+    if isinstance(source, pa.Table) or (is_table and getattr(source, "ndim", 0) == 2):
+        return source
     raise TypeError(
         f"cannot ingest a {type(source).__name__}: give paths of CSV, Parquet or NumPy files, a "
-        f"pandas or Dask DataFrame, a pyarrow Table or a data set. For arrays use "
-        f"storage.create_dataset"
+        f"pandas, Dask or polars DataFrame, a pyarrow Table, an xarray Dataset or a data set. For "
+        f"arrays use storage.create_dataset"
     )
 
 

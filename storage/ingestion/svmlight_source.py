@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from storage.ingestion.source_files import (
     identity_of,
     is_table,
     members,
+    paths_of,
 )
 from storage.ingestion.svmlight_files import SVMLightBlock, is_svmlight, svmlight_blocks
 from storage.ingestion.svmlight_format import SVMLightFormat, as_labels
@@ -80,7 +80,7 @@ def is_svmlight_source(source: Any) -> bool:
     InvalidData
         When only some of the files are.
     """
-    paths = _paths(source) or []
+    paths = paths_of(source) or []
     if all(map(is_table, paths)):
         return False
     filesystem, found = found_paths(paths)
@@ -93,13 +93,6 @@ def is_svmlight_source(source: Any) -> bool:
             f"separately"
         )
     return kinds == {True}
-
-
-def _paths(source: Any) -> list[str] | None:
-    given = [source] if isinstance(source, str | os.PathLike) else source
-    if isinstance(given, list | tuple) and all(isinstance(p, str | os.PathLike) for p in given):
-        return [os.fspath(path) for path in given]
-    return None
 
 
 def open_svmlight(source: Any, form: SVMLightFormat, nbytes: int) -> SVMLightSource:
@@ -123,7 +116,7 @@ def open_svmlight(source: Any, form: SVMLightFormat, nbytes: int) -> SVMLightSou
     TypeError
         When the source is not files.
     """
-    paths = _paths(source)
+    paths = paths_of(source)
     if paths is None:
         raise TypeError(f"svmlight is for files, and the source is a {type(source).__name__}")
     filesystem, found = found_paths(paths)

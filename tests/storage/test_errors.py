@@ -47,7 +47,7 @@ def test_pickle_keeps_the_damaged_chunks():
 def test_message_says_where_what_and_what_to_do():
     assert "chunk 3 of array 'X' (rows 30 to 39, X/c.3.0) of /data/d" in str(CHUNK)
     assert "the file is missing" in str(CHUNK)
-    assert "Restore this file" in str(CHUNK)
+    assert "(storage.repair), restore this file from a copy" in str(CHUNK)
     many = errors.DatasetCorrupt.from_chunks("/data/d", [CHUNK] * 25, 100)
     assert str(many).startswith("25 of 100 chunks of /data/d are damaged")
     assert "and 5 more" in str(many)

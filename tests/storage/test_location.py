@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from zarr.storage import MemoryStore
 
 import storage
 from storage.local_files import LocalFiles
@@ -35,3 +37,10 @@ def test_nonsense():
     for nonsense in (b"d", 3, None):
         with pytest.raises(TypeError, match="must be a str, a path or a store of zarr"):
             store_at(nonsense)
+
+
+def test_a_store_that_cannot_hold_a_data_set():
+    # icechunk is not installed here; its store refuses keys that are not those of Zarr.
+    icechunk = type("IcechunkStore", (MemoryStore,), {"__module__": "icechunk.store"})
+    with pytest.raises(storage.UnsupportedURL, match=r"icechunk .* zarr\.open_group\(store\)"):
+        storage.create_dataset(icechunk(), np.eye(3), np.arange(3))

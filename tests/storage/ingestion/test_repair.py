@@ -76,6 +76,9 @@ def test_damaged_chunks_are_written_as_they_were(made, data):
     for key in damaged:
         damage(path, key, data.draw(st.sampled_from(["missing", "short", "flipped"])))
     inodes = {key: (path / key).stat().st_ino for key in before if key not in damaged}
+    if damaged:
+        with pytest.raises(storage.DatasetCorrupt, match=r"storage\.repair, dlbd repair"):
+            storage.verify(path)
     report = storage.repair(path, table, partition_nbytes=data.draw(st.sampled_from([300, 10**6])))
     assert report.chunks == len(before)
     assert content(path) == before

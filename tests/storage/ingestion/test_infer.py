@@ -1,0 +1,59 @@
+"""The kinds that are inferred from how values are written."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+import storage
+from storage import Column
+
+N = 60
+NUMBERS = [f"{number}.5" for number in range(N)]
+DAYS = [f"2020-{month:02}-{day:02}" for month in range(1, 7) for day in range(1, 11)]
+
+
+def written(folder, values):
+    frame = pd.DataFrame({"x": values, "y": range(len(values))})
+    frame.to_csv(folder / "rows.csv", index=False)
+    return folder / "rows.csv"
+
+
+def with_some(values, others):
+    """Return the values, the last ones replaced by others."""
+    return [*values[: len(values) - len(others)], *others]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "odd"),
+    [
+        (with_some(NUMBERS, ["unknown"]), "number", "unknown"),
+        (with_some(["0", "1"] * (N // 2), ["?"]), "number", "?"),
+        (with_some(NUMBERS, ["unknown"] * (N // 2)), "number", "unknown"),
+        (with_some(DAYS, ["2020-13-45"]), "datetime", "2020-13-45"),
+    ],
+)
+def test_a_few_odd_values_among_numbers_or_times_are_an_error(tmp_path, values, kind, odd):
+    source = written(tmp_path, values)
+    line = values.index(odd) + 2
+    match = rf"{kind}: '{re.escape(odd)}' in line {line} of .*or storage\.Column\('category'\)"
+    with pytest.raises(storage.InvalidData, match=match):
+        storage.ingest(source, tmp_path / "d", target="y")
+    assert not (tmp_path / "d").exists()
+    columns = {"x": Column("category")}
+    data = storage.ingest(source, tmp_path / "d", target="y", columns=columns)
+    assert data.n_features == len(set(values))
+
+
+@pytest.mark.parametrize("values", [["1", "2", "a", "b"] * 15, [*"0123456789"] + ["a", "b"] * 25])
+def test_codes_of_digits_and_letters_are_categories(tmp_path, values):
+    data = storage.ingest(written(tmp_path, values), tmp_path / "d", target="y")
+    assert data.quality.columns["x"].kind == "category"
+
+
+def test_missing_values_do_not_count(tmp_path):
+    source = written(tmp_path, with_some(NUMBERS, ["NA"] * (N - 3)))
+    data = storage.ingest(source, tmp_path / "d", target="y")
+    assert data.quality.columns["x"].kind == "number"
