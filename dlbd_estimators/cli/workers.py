@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import dask
+import dask.config
 from dask.utils import parse_bytes
 from distributed import Client, LocalCluster, Security
 from distributed.comm import connect, normalize_address
