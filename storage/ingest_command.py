@@ -21,6 +21,7 @@ from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.opening import open_dataset
 from storage.option_hints import advice_as_options
+from storage.progress_bar import progress_bar
 from storage.shuffling import shuffle as shuffle_dataset
 from storage.svmlight_options import format_from_options, svmlight_options
 
@@ -141,7 +142,7 @@ def ingest(
         multiline=multiline,
         skip_bad_lines=skip_bad_lines,
     )
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         data = ingest_tables(
             list(source),
             url,
@@ -200,7 +201,7 @@ def append(
     """
     if report is not None:
         open_dataset(data).quality_of(1)  # raises an error if the rows will have no report
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         newer = append_rows(data, list(source), csv=csv_from_options(**written))
     facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
     _show(newer, facts, report, as_json=as_json)
@@ -226,7 +227,7 @@ def repair(
     Examples:
       dlbd repair trips.zarr january.csv february.csv
     """
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         report = repair_dataset(data, list(source), csv=csv_from_options(**written))
     if as_json:
         click.echo(json.dumps({"data": data, "chunks": report.chunks}))
@@ -256,7 +257,7 @@ def shuffle(
       dlbd shuffle flights.zarr -o mixed.zarr
       dlbd shuffle s3://bucket/flights.zarr -o mixed.zarr --seed 7
     """
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         mixed: Dataset = shuffle_dataset(
             open_dataset(data), url, seed=seed, scratch=scratch, overwrite=overwrite
         )

@@ -30,6 +30,7 @@ from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
 from storage.local_files import LocalFiles
 from storage.opening import open_dataset
+from storage.progress import stage
 from storage.store import Store
 from storage.verify import VerifyReport
 from storage.writer import BlockWriter
@@ -156,7 +157,8 @@ def _write_again(data: Dataset, rows: _SourceRows, bad: Sequence[ChunkCorrupt]) 
         [part] = arrays[chunk.array][slice(*chunk.rows)].rechunk(-1).to_delayed().ravel()
         name = f"repair-{chunk.array}-{chunk.chunk}-{uuid.uuid4().hex}"
         tasks.append(write(part, dask_key_name=name))
-    written: Sequence[bool] = compute(*tasks)
+    with stage("repair", len(tasks)):
+        written: Sequence[bool] = compute(*tasks)
     other = [chunk for chunk, right in zip(bad, written, strict=True) if not right]
     if other:
         raise InvalidData(
