@@ -286,7 +286,8 @@ class Dataset(StoredArrays):
     def encode(self, raw: Any) -> Encoded:
         """Encode new raw rows with the same steps as the rows that were ingested.
 
-        The policies, categories and imputed values of the ingest are used.
+        The policies, categories and imputed values of the ingest are used. Rows are not compared
+        with one another: no row is left out as a duplicate.
 
         Parameters
         ----------

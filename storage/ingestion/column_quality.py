@@ -26,7 +26,7 @@ class ColumnQuality:
     name : str
         The column.
     kind : str
-        ``"number"``, ``"boolean"``, ``"category"`` or ``"datetime"``.
+        ``"number"``, ``"boolean"``, ``"category"``, ``"datetime"`` or ``"key"``.
     policies : dict of str to str
         The policy of each rule.
     broken : dict of str to int
@@ -79,7 +79,9 @@ class ColumnQuality:
 
     @property
     def range(self) -> str:
-        """Smallest and largest value in words, or the most frequent categories."""
+        """Smallest and largest value in words, or the most frequent categories, or a count."""
+        if self.kind == "key":
+            return f"{self.count:,} values"
         if self.categories is not None:
             ranked = sorted(self.categories.items(), key=lambda each: -each[1])
             shown = ", ".join(f"{name} {count:,}" for name, count in ranked[:4])
@@ -135,7 +137,7 @@ class ColumnQuality:
             The counts and the policies.
         """
         summary, numbers = found.summary, (None, None, None, None)
-        count = 0 if found.categories is None else sum(found.categories.values())
+        count = sum((found.categories or {}).values()) + (found.n_values or 0)
         if summary is not None and summary.count[0]:
             count = int(summary.count[0])
             std = float(np.sqrt(summary.squares[0] / (count - 1))) if count > 1 else 0.0

@@ -69,8 +69,9 @@ class Step:
                 some = ", ".join(map(repr, [*(found.categories or {})][:3]))
                 raise InvalidData(
                     f"column {name!r} has more than {column.max_categories:,} categories ({some}, "
-                    f"...): leave it out with features=, declare it as another kind, or allow more "
-                    f"with storage.Column('category', max_categories=...)"
+                    f"...): leave it out with features=, declare it as another kind, such as "
+                    f"storage.Column('key') if it only identifies rows, or allow more with "
+                    f"storage.Column('category', max_categories=...)"
                 )
             categories = _categories(column, found)
             if not categories:
@@ -230,6 +231,7 @@ def violation(rule: str, column: Column) -> str:
         "out_of_range": f"a value outside {low} to {high}",
         "unknown": "a value that is none of the categories",
         "missing": "a missing value",
+        "duplicates": "a value that an earlier row has",
     }[rule]
 
 
