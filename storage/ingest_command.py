@@ -105,7 +105,8 @@ def ingest(
     declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
     out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c), duplicates=allow|error|drop. Lists
-    are separated by |. A column of the kind key identifies rows, and is not stored.
+    are separated by |. A column of the kind key identifies rows, and is not stored. A number may
+    have unit=TEXT and scale=standard.
 
     A joined table fits into memory, and has each key once. A row without a match is an error unless
     unmatched=drop, or unmatched=keep, which makes the added columns missing.

@@ -36,6 +36,8 @@ _ONLY_FOR = {
     "minimum": ("number", "datetime"),
     "maximum": ("number", "datetime"),
     "out_of_range": ("number", "datetime"),
+    "unit": ("number",),
+    "scale": ("number",),
 }
 
 
@@ -90,6 +92,12 @@ class Column:
         Policy for a value that an earlier row has, in the order of the source. Missing values and
         rows that other policies leave out are not compared. ``"error"`` and ``"drop"`` need a
         further reading of this column.
+    unit : str, optional
+        The unit of a number, such as ``"km/h"``. It is stored and shown, and converts nothing.
+    scale : {"standard"}, optional
+        ``"standard"`` stores ``(x - mean) / std`` in place of a number x. Mean and standard
+        deviation (divided by the count) are those of the kept rows, without missing values. A
+        constant column is only centred.
 
     Raises
     ------
@@ -119,10 +127,14 @@ class Column:
     out_of_range: Literal["error", "drop", "missing", "clip"] = "error"
     unknown: Literal["error", "drop", "missing", "ignore"] = "error"
     duplicates: Literal["allow", "error", "drop"] = "allow"
+    unit: str | None = None
+    scale: Literal["standard"] | None = None
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, (None, *get_args(Kind)))
         _one_of("encoding", self.encoding, ("one-hot", "codes"))
+        _one_of("scale", self.scale, (None, "standard"))
+        _check_unit(self.unit)
         for name, allowed in _POLICIES.items():
             _one_of(name, getattr(self, name), allowed)
         if self.fill_value is not None and self.missing != "impute":
@@ -227,6 +239,13 @@ def plain_value(name: str, value: Any) -> Any:
 def _one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _check_unit(unit: Any) -> None:
+    if unit is not None and not isinstance(unit, str):
+        raise TypeError(f"unit must be a str such as 'km/h', got {unit!r}")
+    if unit is not None and not unit.strip():
+        raise ValueError("unit must not be empty: leave it out if the numbers have no unit")
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:

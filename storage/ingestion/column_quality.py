@@ -50,6 +50,9 @@ class ColumnQuality:
         Bound on the error of the quantiles, as a share of the rows: at least ``p - rank_error`` of
         the values are up to the quantile p, and less than ``p + rank_error`` are below it. 0 if all
         partitions have up to 256 rows, and at most 1/256.
+    unit : str or None, default=None
+        The declared unit of a number. All statistics are in this unit, also if the stored values
+        are standardised.
 
     Examples
     --------
@@ -76,6 +79,12 @@ class ColumnQuality:
     categories: Mapping[str, int] | None
     quantiles: Mapping[str, float] | None = None
     rank_error: float = 0.0
+    unit: str | None = None
+
+    @property
+    def kind_and_unit(self) -> str:
+        """The kind of the column, with its unit if it has one."""
+        return self.kind if self.unit is None else f"{self.kind} in {self.unit}"
 
     @property
     def range(self) -> str:
@@ -152,5 +161,5 @@ class ColumnQuality:
         return cls(
             name, str(column.kind), policies, dict(found.broken), dict(found.examples), count,
             *numbers, found.categories if found.categories is None else dict(found.categories),
-            quantiles, error,
+            quantiles, error, column.unit,
         )  # fmt: skip

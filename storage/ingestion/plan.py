@@ -165,5 +165,10 @@ def _as_target(column: Column) -> Column:
         )
     if column.reference is not None:
         raise ValueError("reference leaves out a column of X, and the target is not in X")
+    if column.scale is not None:
+        raise ValueError(
+            "scale standardises a column of X, and predictions of a standardised target would be "
+            "in other units: leave it out for the target"
+        )
     # A row without a target cannot be trained on, so "keep" is not an option.
     return replace(column, missing="error") if column.missing == "keep" else column
