@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 from dask.delayed import delayed
 
-from storage.computing import compute, n_threads
+from storage.computing import compute
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask
 from storage.ingestion.checked_rows import CheckedRows
 from storage.ingestion.column import Column
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup, columns_to_read
+from storage.ingestion.pieces import in_one_layer
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import Checked
 
@@ -33,7 +34,7 @@ __all__ = ["Duplicates"]
 
 Hashes = npt.NDArray[np.uint64]
 
-# The number of tasks is that of the partitions times that of the buckets.
+# With more buckets a comparison needs less memory, but each partition gives a task for each bucket.
 _MAX_BUCKETS = 8
 #: Keys of two SipHash functions: 64 bits of each. Two of 10**10 texts have the same 128 bits with a
 #: probability below 10**-18.
@@ -102,14 +103,14 @@ class Duplicates:
             When raw data cannot be read.
         """
         names = [name for name, column in plan.items() if column.duplicates != "allow"]
-        if not names:
-            return cls(())
         # Columns that may leave out rows are checked, too: their rows are not compared.
         columns = {
             name: column for name, column in plan.items() if name in names or column.may_drop
         }
-        rows = read(columns_to_read([*columns], joins))
-        n_buckets = max(1, min(_MAX_BUCKETS, n_threads(), len(rows)))
+        rows = read(columns_to_read([*columns], joins)) if names else ()
+        if not rows:
+            return cls(())
+        n_buckets = min(_MAX_BUCKETS, len(rows))
         name = f"hashes-{uuid.uuid4().hex}"
         # One task holds the joined tables, because they may be large.
         shared = delayed(_Compared(columns, names, joins), name=f"rules-{name}", traverse=False)
@@ -117,9 +118,11 @@ class Duplicates:
             partition.task(partial(_hashed, n_buckets), shared, (name, number))
             for number, partition in enumerate(rows)
         ]
+        choose = [delayed(itemgetter(bucket), traverse=False) for bucket in range(n_buckets)]
+        parts = in_one_layer([each(part) for each in choose for part in hashed], hashed)
+        repeated = delayed(_repeated, traverse=False)
         buckets = [
-            delayed(_repeated)(*(delayed(itemgetter(bucket))(part) for part in hashed))
-            for bucket in range(n_buckets)
+            repeated(*parts[start : start + len(rows)]) for start in range(0, len(parts), len(rows))
         ]
         return cls(tuple(map(_joined, zip(*compute(*buckets), strict=True))))
 

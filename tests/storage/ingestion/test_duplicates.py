@@ -117,8 +117,7 @@ def test_the_first_row_of_each_value_is_kept_for_any_partitions(tmp_path_factory
 
 
 @pytest.mark.parametrize("kind", ["number", "key"])
-def test_many_values_in_several_buckets(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(duplicates, "n_threads", lambda: 5)
+def test_many_values_in_several_buckets(tmp_path, kind):
     rng = np.random.default_rng(0)
     ids = rng.choice([-1.0, 1.0], 1_000) * rng.integers(0, 100, 1_000)  # both 0.0 and -0.0
     frame = pd.DataFrame({"id": ids, "x": 1.0, "y": np.arange(len(ids))})
@@ -129,6 +128,11 @@ def test_many_values_in_several_buckets(tmp_path, kind, monkeypatch):
         columns={"id": storage.Column(kind, duplicates="drop")},
     )  # fmt: skip
     np.testing.assert_array_equal(stored(data), np.flatnonzero(~frame.id.duplicated()))
+
+
+def test_no_partitions_have_no_duplicates():
+    found = duplicates.Duplicates.of(lambda _: [], KEY, ())
+    assert found.marked([]) == []
 
 
 TEXT = "id,x,y\n7,1,0\n8,2,1\n7,3,2\n,4,3\n,5,4\n9,6,5\n8,7,6\n"
