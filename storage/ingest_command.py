@@ -100,10 +100,10 @@ def ingest(
 ) -> None:
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
-    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, NumPy or svmlight
-    files, or one data set. The kind of a column that is not declared is inferred from a sample. A
-    value that breaks a rule is an error that names the file and the line, unless a policy is
-    declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
+    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, Arrow, NumPy or
+    svmlight files, or one data set. The kind of a column that is not declared is inferred from a
+    sample. A value that breaks a rule is an error that names the file and the line, unless a
+    policy is declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
     out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c), duplicates=allow|error|drop. Lists
     are separated by |. A column of the kind key identifies rows, and is not stored. A number may

@@ -8,7 +8,6 @@ from functools import partial
 
 from dask.array.core import Array as DaskArray
 
-from storage.frames import is_frame
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.duplicates import Duplicates
@@ -22,7 +21,7 @@ from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selection import RowSelection, select_rows
-from storage.ingestion.sources import Source
+from storage.ingestion.source import Source
 
 __all__ = ["EncodedSource", "encode_source", "read_rows"]
 
@@ -100,8 +99,8 @@ def encode_source(
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     again = [kept.get(number, raw) for number, raw in enumerate(duplicates.marked(read(columns)))]
     X, y = encoded_arrays(recipe, again, n_kept)
-    # Partitions of a Dask DataFrame may share tasks, which would run again in each computation.
-    at_once = None if is_frame(source.partitions) else blocks_at_once()
+    # Shared tasks would run again in each computation.
+    at_once = None if source.may_share_tasks else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once)
 
 

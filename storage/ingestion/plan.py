@@ -11,7 +11,8 @@ from storage.ingestion.infer import resolved_columns
 from storage.ingestion.joined_tables import JoinedTable
 from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.recipe import Recipe
-from storage.ingestion.sources import Source
+from storage.ingestion.source import Source
+from storage.messages import first_texts, short_text
 
 __all__ = ["check_names", "columns_of_recipe", "planned_columns"]
 
@@ -140,10 +141,9 @@ def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ())
     known = [*source.names, *added]
     for name in names:
         if name not in known:
-            shown = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
             raise InvalidData(
-                f"{source.description} has no column {name!r}: its columns are {shown}"
-                f"{_delimiter_hint(known)}"
+                f"{source.description} has no column {short_text(name)!r}: its columns are "
+                f"{first_texts(known, 8)}{_delimiter_hint(known)}"
             )
 
 

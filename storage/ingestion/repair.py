@@ -25,7 +25,8 @@ from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.record import IngestRecord
-from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.source import Source
+from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight

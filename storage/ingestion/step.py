@@ -19,6 +19,7 @@ from storage.ingestion.column import Column, limit
 from storage.ingestion.feature_columns import FeatureColumns, Indicators, Values
 from storage.ingestion.rules import Checked
 from storage.ingestion.tally import ColumnTally
+from storage.messages import first_texts, short_text
 from storage.metadata import shortened
 from storage.plain_values import from_plain
 from storage.schema import Label
@@ -70,12 +71,12 @@ class Step:
         categories = None
         if column.kind == "category":
             if found.crowded:
-                some = ", ".join(map(repr, [*(found.categories or {})][:3]))
+                some = first_texts([*(found.categories or {})][:3], 3, quoted=True)
                 raise InvalidData(
-                    f"column {name!r} has more than {column.max_categories:,} categories ({some}, "
-                    f"...): leave it out with features=, declare it as another kind, such as "
-                    f"storage.Column('key') if it only identifies rows, or allow more with "
-                    f"storage.Column('category', max_categories=...)"
+                    f"column {name!r} has more than {column.max_categories:,} categories "
+                    f"({some}, ...): leave it out with features=, declare it as another kind, "
+                    f"such as storage.Column('key') if it only identifies rows, or allow more "
+                    f"with storage.Column('category', max_categories=...)"
                 )
             categories = _categories(column, found)
             if not categories:
@@ -131,7 +132,8 @@ class Step:
             wrong = np.flatnonzero(broken & kept)
             if len(wrong) and getattr(self.column, rule) == "error":
                 row = int(wrong[0])
-                value = text_at(array, row)
+                text = text_at(array, row)
+                value = text and short_text(text)
                 raise InvalidData(
                     f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
@@ -228,14 +230,15 @@ def _check_reference(name: str, reference: str | None, categories: Sequence[str]
     if reference is None:
         return
     if reference not in categories:
-        some = ", ".join(map(repr, categories[:8])) + ", ..." * (len(categories) > 8)
+        some = first_texts(categories, 8, quoted=True)
         raise InvalidData(
-            f"column {name!r} has no category {reference!r}, which is its reference: it has {some}"
+            f"column {name!r} has no category {short_text(reference)!r}, which is its reference: "
+            f"it has {some}"
         )
     if len(categories) == 1:
         raise InvalidData(
-            f"column {name!r} has no category but its reference {reference!r}, so no column is "
-            f"left: leave it out with features="
+            f"column {name!r} has no category but its reference {short_text(reference)!r}, so no "
+            f"column is left: leave it out with features="
         )
 
 
