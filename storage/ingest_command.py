@@ -43,7 +43,7 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 )
 @click.option(
     "-c", "--column", "columns", multiple=True, metavar="NAME:KIND,OPTION=VALUE,...",
-    help="Declare a column: number, boolean, category or datetime, and its rules. Repeatable.",
+    help="Declare a column: number, boolean, category, datetime or key, and its rules. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--join", "joins", multiple=True, metavar="TABLE,on=COLUMN,...",
@@ -100,12 +100,14 @@ def ingest(
 ) -> None:
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
-    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, NumPy or svmlight
-    files, or one data set. The kind of a column that is not declared is inferred from a sample. A
-    value that breaks a rule is an error that names the file and the line, unless a policy is
-    declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
+    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, Arrow, NumPy or
+    svmlight files, or one data set. The kind of a column that is not declared is inferred from a
+    sample. A value that breaks a rule is an error that names the file and the line, unless a
+    policy is declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
     out_of_range=error|drop|missing|clip (with minimum, maximum),
-    unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
+    unknown=error|drop|missing|ignore (with categories=a|b|c), duplicates=allow|error|drop. Lists
+    are separated by |. A column of the kind key identifies rows, and is not stored. A number may
+    have unit=TEXT and scale=standard.
 
     A joined table fits into memory, and has each key once. A row without a match is an error unless
     unmatched=drop, or unmatched=keep, which makes the added columns missing.
@@ -123,6 +125,7 @@ def ingest(
       dlbd ingest trips.csv -o trips.zarr --target late \\
         -c distance:number,minimum=0,out_of_range=drop,missing=impute \\
         -c start:datetime,parts=month|weekday|hour
+      dlbd ingest orders.csv -o orders.zarr --target returned -c order:key,duplicates=drop
       dlbd ingest trips.csv -o trips.zarr --target late \\
         --join vans.csv,on=van,columns=age|seats,unmatched=keep
       dlbd ingest december.csv -o test.zarr --like trips.zarr

@@ -186,7 +186,7 @@ class _Result(NamedTuple):
 def _count(
     plan: Mapping[str, Column], number: int, place: _Place | None, joins: _Joins, rows: Rows
 ) -> _Counted:
-    checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file)
+    checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file, rows.duplicates)
     tally = tally_rows(plan, joins.tables, rows, checked)
     if place is None:
         return _Counted(tally, None, in_file=False)
