@@ -7,6 +7,7 @@ its complete chunks are kept. Each of them is read and checked by its own checks
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -24,6 +25,7 @@ from storage.entries import StoredChunk, StoredFile
 from storage.errors import ChunkCorrupt, StorageError
 from storage.group import INGEST, open_group
 from storage.layout import ArrayLayout, row_chunks
+from storage.progress import stage
 from storage.schema import Schema
 from storage.store import Store, UnexpectedFile
 
@@ -43,6 +45,8 @@ SIGNATURE = "signature"
 #: Ending of the folder for rows between the two passes of an ingest.
 ROWS = "rows"
 _ENDINGS = f"writing|removing|{ROWS}"
+#: Ending of a folder that is not locked yet. It is empty.
+_STARTING = "starting"
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,17 @@ def make_locked(folder: Path) -> int | None:
 
     It is locked before it has the name by which another process would take it for left behind.
     """
-    new = folder.with_suffix(".starting")
-    new.mkdir()
-    descriptor = lock(new)
-    new.rename(folder)
-    return descriptor
+    new = folder.with_suffix(f".{_STARTING}")
+    while True:
+        new.mkdir()
+        descriptor = None
+        # Another process may remove the folder until it has its name: see `leftovers`.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = lock(new)
+            new.rename(folder)
+            return descriptor
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def lock(folder: Path) -> int | None:
@@ -94,11 +104,16 @@ def lock(folder: Path) -> int | None:
 def leftovers(target: Path, endings: str = _ENDINGS) -> Iterator[tuple[Path, int]]:
     """Yield the hidden folders of dead writings to a target, and the descriptors that lock them.
 
-    `endings` are the endings of their names, separated by ``|``.
+    `endings` are the endings of their names, separated by ``|``. Folders of writings that were
+    killed before they had locked them are removed. A living process makes such a folder again.
     """
-    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.({endings})")
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.({endings}|{_STARTING})")
     for folder in sorted(target.parent.iterdir()):
         if not name.fullmatch(folder.name):
+            continue
+        if folder.suffix == f".{_STARTING}":
+            with contextlib.suppress(OSError):
+                folder.rmdir()
             continue
         try:
             descriptor = lock(folder)
@@ -134,7 +149,8 @@ def finished_blocks(
         name = f"resume-{layout.name}-{uuid.uuid4().hex}"
         n_blocks = len(row_chunks(layout, block_rows)[0])
         tasks = [check(block, dask_key_name=f"{name}-{block}") for block in range(n_blocks)]
-        found: Sequence[list[StoredChunk] | None] = compute(*tasks)
+        with stage("resume", n_blocks * len(layouts), n_blocks * len(finished)):
+            found: Sequence[list[StoredChunk] | None] = compute(*tasks)
         finished[layout.name] = {
             block: chunks for block, chunks in enumerate(found) if chunks is not None
         }

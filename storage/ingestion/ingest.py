@@ -65,9 +65,9 @@ def ingest(
     The source is read twice, partition by partition, on the active cluster or on threads. The first
     pass counts rows, broken rules, statistics and categories; the second encodes and writes. CSV
     files are read once: in between, rows lie in a hidden folder beside `url`, or without space
-    there and for object stores in memory, up to 512 MiB or a sixteenth of the workers' memory. The
-    stored values do not depend on partitions or workers. When an error is raised, nothing has
-    changed at `url`.
+    there and for object stores in memory, up to 512 MiB or a sixteenth of the workers' memory. If a
+    column forbids duplicates, it is read once more before. The stored values do not depend on
+    partitions or workers. When an error is raised, nothing has changed at `url`.
 
     Parameters
     ----------

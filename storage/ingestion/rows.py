@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,8 @@ class Rows:
         Columns of a text that the table may hold as numbers.
     as_texts : callable or None
         Reads columns of the same partition as texts; None if `numbers` is empty.
+    duplicates : dict of str to ndarray of bool
+        By column, the rows of the table whose value an earlier row of the source has.
     """
 
     table: pa.Table
@@ -64,6 +66,7 @@ class Rows:
     unassigned_values: tuple[str | None, ...] = ()
     numbers: frozenset[str] = frozenset()
     as_texts: Callable[[Sequence[str]], Rows] | None = None
+    duplicates: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     def __sizeof__(self) -> int:
         """Return the bytes in memory: Dask moves the largest results to disk if memory is short."""

@@ -48,12 +48,16 @@ class Step:
         The categories, found or declared; None for other kinds.
     fill : float, str or None
         The value that replaces missing values, if the policy is to impute.
+    mean, std : float or None
+        What the values are standardised by: they become ``(x - mean) / std``; None if they are not.
     """
 
     name: str
     column: Column
     categories: tuple[str, ...] | None
     fill: Label | None
+    mean: float | None = None
+    std: float | None = None
 
     @classmethod
     def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
@@ -62,7 +66,7 @@ class Step:
         Raises
         ------
         InvalidData
-            When there are too many categories, or nothing to impute from.
+            When there are too many categories, or nothing to impute from or to standardise by.
         """
         categories = None
         if column.kind == "category":
@@ -70,8 +74,9 @@ class Step:
                 some = first_texts([*(found.categories or {})][:3], 3, quoted=True)
                 raise InvalidData(
                     f"column {name!r} has more than {column.max_categories:,} categories "
-                    f"({some}, ...): leave it out with features=, declare it as another kind, or "
-                    f"allow more with storage.Column('category', max_categories=...)"
+                    f"({some}, ...): leave it out with features=, declare it as another kind, "
+                    f"such as storage.Column('key') if it only identifies rows, or allow more "
+                    f"with storage.Column('category', max_categories=...)"
                 )
             categories = _categories(column, found)
             if not categories:
@@ -86,7 +91,8 @@ class Step:
                 raise InvalidData(
                     f"column {name!r} has no value to impute from: give fill_value, or leave it out"
                 )
-        return cls(name, column, categories, fill)
+        mean, std = _standard(name, found) if column.scale == "standard" else (None, None)
+        return cls(name, column, categories, fill, mean, std)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -157,6 +163,8 @@ class Step:
         """Return the columns of X for cleaned values."""
         if self.column.kind == "datetime":
             return Values(_parts(values, self.column.parts))
+        if self.mean is not None and self.std is not None:
+            values = (values - self.mean) / self.std
         if self.column.kind != "category":
             return Values(values[:, None])
         if self.column.encoding == "codes":
@@ -199,6 +207,16 @@ class Step:
             _check_reference(self.name, self.column.reference, categories)
         if self.fill is not None:
             limit(self.fill, kind)
+        self._check_scale()
+
+    def _check_scale(self) -> None:
+        if self.column.scale is None:
+            if self.mean is not None or self.std is not None:
+                raise ValueError(f"column {shortened(self.name)} is not declared to be scaled")
+        elif self.mean is None or self.std is None:
+            raise ValueError(f"column {shortened(self.name)} has no mean and no std to scale by")
+        elif not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"the mean or the std of {shortened(self.name)} cannot scale values")
 
 
 def _check_reference(name: str, reference: str | None, categories: Sequence[str]) -> None:
@@ -233,6 +251,7 @@ def violation(rule: str, column: Column) -> str:
         "out_of_range": f"a value outside {low} to {high}",
         "unknown": "a value that is none of the categories",
         "missing": "a missing value",
+        "duplicates": "a value that an earlier row has",
     }[rule]
 
 
@@ -261,6 +280,26 @@ def _imputed(column: Column, found: ColumnTally) -> Label | None:
         return None
     most = max(counts, key=lambda each: counts[each])  # the first of several, which are sorted
     return float(most == "True") if column.kind == "boolean" else most
+
+
+def _standard(name: str, found: ColumnTally) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a column, or 1 if it is constant."""
+    summary = found.summary
+    if summary is None or not summary.count[0]:
+        raise InvalidData(
+            f"column {name!r} has no value to standardise by: leave it out with features=, or "
+            f"declare it without scale"
+        )
+    if summary.low[0] == summary.high[0]:
+        return float(summary.low[0]), 1.0
+    mean, std = float(summary.mean[0]), float(np.sqrt(summary.squares[0] / summary.count[0]))
+    if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
+        raise InvalidData(
+            f"column {name!r} cannot be standardised: its values, {summary.low[0]:g} to "
+            f"{summary.high[0]:g}, are too large or too close to each other for the squares of "
+            f"float64. Convert them to another unit, or declare the column without scale"
+        )
+    return mean, std
 
 
 def _parts(times: Array, parts: Sequence[str]) -> Array:

@@ -72,6 +72,8 @@ class ColumnTally:
         are many, for each group of partitions.
     categories : dict of str to int or None
         Number of kept rows with each category or truth value.
+    n_values : int or None
+        Number of kept rows that have a value, for keys; None for other kinds.
     crowded : bool
         Whether there are more categories than allowed; `categories` then lacks some.
     """
@@ -81,6 +83,7 @@ class ColumnTally:
     summary: Summary | None = None
     sketches: tuple[QuantileSketch, ...] = ()
     categories: Mapping[str, int] | None = None
+    n_values: int | None = None
     crowded: bool = False
 
 
@@ -205,6 +208,8 @@ def _of_column(
         if rule in broken
     }
     values = checked.values[kept]
+    if column.kind == "key":
+        return ColumnTally(broken, examples, n_values=int(np.count_nonzero(values >= 0)))
     if column.kind in ("number", "datetime"):
         numbers = _numbers(values)
         summary = summary_of(numbers[:, None]) if len(numbers) else None
@@ -311,6 +316,7 @@ def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally
         summary,
         _joined_sketches([part.sketches for part in parts if part.sketches]),
         categories,
+        None if column.kind != "key" else sum(part.n_values or 0 for part in parts),
         crowded,
     )
 

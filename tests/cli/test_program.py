@@ -531,7 +531,10 @@ def test_without_a_package_that_opens_data_sets(dlbd, data, monkeypatch):
     from dlbd_estimators.cli import registered
 
     monkeypatch.setattr(registered, "DATA", "another.group")
-    says(dlbd("score", data / "late.model", data / "late.zarr"), "can open data sets")
+    says(
+        dlbd("score", data / "late.model", data / "late.zarr"),
+        "has the function 'open' of data sets",
+    )
 
 
 # ---- what it says of itself

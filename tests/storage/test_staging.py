@@ -10,9 +10,10 @@ import pytest
 import zarr
 
 import storage
-from storage import staging
+from storage import resuming, staging
 from storage.local_files import LocalFiles
 from storage.manifest import MANIFEST
+from tests.storage.killed_writer import Killed, killed_at
 
 X, Y = np.arange(200.0).reshape(100, 2), np.arange(100.0)
 
@@ -35,6 +36,36 @@ def test_taken_target_is_refused(old):
     with pytest.raises(storage.DatasetExists, match="overwrite=True"):
         storage.create_dataset(old.path, X + 1, Y)
     assert tree(old.path) == before
+
+
+def test_a_folder_that_was_killed_before_it_had_a_lock_is_removed(tmp_path):
+    with pytest.raises(Killed), killed_at(3):  # the rename of the new folder
+        storage.create_dataset(tmp_path / "d", X, Y)
+    [left] = tmp_path.iterdir()
+    assert left.suffix == ".starting"
+    storage.create_dataset(tmp_path / "d", X, Y)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_folder_that_another_writer_takes_for_left_behind_is_made_again(tmp_path, monkeypatch):
+    lock, seen = resuming.lock, []
+
+    def meanwhile(folder):
+        if not seen:
+            seen.append(folder)
+            assert [*resuming.leftovers(tmp_path / "d")] == []
+            assert not folder.exists()
+        descriptor = lock(folder)
+        if len(seen) == 1:  # it is locked, but has no name yet
+            seen.append(folder)
+            assert [*resuming.leftovers(tmp_path / "d")] == []
+        return descriptor
+
+    monkeypatch.setattr(resuming, "lock", meanwhile)
+    data = storage.create_dataset(tmp_path / "d", X, Y)
+    np.testing.assert_array_equal(data.X.compute(), X)
+    assert len(seen) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
 
 
 def test_overwrite_replaces(old):
