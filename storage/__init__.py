@@ -32,6 +32,7 @@ from storage.errors import (
 )
 from storage.new_rows import NewRows
 from storage.opening import open_dataset, verify
+from storage.progress import Progress, listening
 from storage.shuffling import shuffle
 from storage.verify import VerifyReport
 from storage.versions import Version
@@ -71,6 +72,7 @@ __all__ = [
     "MetadataCorrupt",
     "NewRows",
     "NotADataset",
+    "Progress",
     "QualityReport",
     "SVMLightFormat",
     "StorageError",
@@ -84,6 +86,7 @@ __all__ = [
     "append",
     "create_dataset",
     "ingest",
+    "listening",
     "open_dataset",
     "repair",
     "shuffle",

@@ -13,6 +13,7 @@ import click
 
 from storage.dataset import Dataset
 from storage.opening import open_dataset
+from storage.progress_bar import progress_bar
 
 __all__ = ["info", "verify"]
 
@@ -63,7 +64,8 @@ def verify(data: str, as_json: bool) -> None:
       dlbd verify flights.zarr
       dlbd verify s3://bucket/flights.zarr --json
     """
-    report = open_dataset(data).verify()
+    with progress_bar(hidden=as_json):
+        report = open_dataset(data).verify()
     if as_json:
         facts = {"data": data, "chunks": report.chunks, "nbytes": report.nbytes}
         click.echo(json.dumps(facts | {"nan": report.nan, "seconds": report.seconds}))

@@ -28,6 +28,7 @@ from storage.group import METADATA
 from storage.layout import FIRST_FOLDER, ArrayLayout
 from storage.local_files import LocalFiles
 from storage.metadata import read_json, read_metadata
+from storage.progress import stage
 from storage.schema import ATTRIBUTE
 from storage.versions import Appended, layouts_at, read_versions
 
@@ -138,7 +139,8 @@ def _complete(store: Appendable, layouts: Sequence[ArrayLayout], newest: Appende
         )
         for start in range(0, len(moves), _COPIES)
     ]
-    compute(*copies)
+    with stage("complete", len(copies)):
+        compute(*copies)
     metadata = [key for key in newest.files if key.endswith(METADATA)]
     for key in sorted(metadata, key=lambda key: key == METADATA):
         _copy_all(store, [(_spare_metadata(newest.folder, key), key)])

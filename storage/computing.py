@@ -1,5 +1,7 @@
 """Compute Dask collections, but never on a cluster that lacks a required encryption.
 
+What is computed inside a :func:`~storage.progress.stage` is reported to its listeners.
+
 Dask itself checks ``distributed.comm.require-encryption`` only when a client is created, and not
 if the client has a ``Security`` of its own.
 """
@@ -10,9 +12,11 @@ from typing import Any
 
 import dask.base
 import dask.config
+from dask.core import flatten
 from dask.system import CPU_COUNT
 
 from storage.errors import UnencryptedCluster
+from storage.progress import Stage, current_stage
 
 __all__ = ["compute", "n_threads", "persist", "worker_memory"]
 
@@ -32,8 +36,35 @@ def compute(*collections: Any) -> tuple[Any, ...]:
     """
     if collections:
         _check_encryption()
-    results: tuple[Any, ...] = dask.base.compute(*collections)
+    stage = current_stage()
+    results: tuple[Any, ...]
+    if stage is None:
+        results = dask.base.compute(*collections)
+    elif _active_client() is not None:
+        results = _computed_on_cluster(collections, stage)
+    else:
+        with stage.counting(_keys(collections)):
+            results = dask.base.compute(*collections)
     return results
+
+
+def _computed_on_cluster(collections: tuple[Any, ...], stage: Stage) -> tuple[Any, ...]:
+    # With dask.compute, this process would learn nothing before all results have arrived.
+    running = dask.base.persist(*collections)
+    futures = [future for each in running for future in dict(each.__dask_graph__()).values()]
+    try:
+        stage.wait(futures)
+        results: tuple[Any, ...] = dask.base.compute(*running)
+        return results
+    finally:
+        # After an error, its traceback keeps the futures alive, and so the tasks that still run.
+        for future in futures:
+            future.release()
+
+
+def _keys(collections: tuple[Any, ...]) -> set[Any]:
+    """Return the keys of the tasks whose results are the parts of these collections."""
+    return {key for each in collections for key in flatten(each.__dask_keys__())}
 
 
 def persist(*collections: Any) -> tuple[Any, ...]:
@@ -46,7 +77,13 @@ def persist(*collections: Any) -> tuple[Any, ...]:
     """
     if collections:
         _check_encryption()
-    results: tuple[Any, ...] = dask.base.persist(*collections)
+    stage = current_stage()
+    results: tuple[Any, ...]
+    if stage is None or _active_client() is not None:
+        results = dask.base.persist(*collections)  # on a cluster it does not wait for results
+    else:
+        with stage.counting(_keys(collections)):
+            results = dask.base.persist(*collections)
     return results
 
 

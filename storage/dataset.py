@@ -170,8 +170,8 @@ class Dataset(StoredArrays):
         -------
         xarray.Dataset
             Variables ``X`` (sample, feature), ``y`` (sample, or sample and output) and, if there
-            are weights, ``sample_weight`` (sample). The names of the features are a coordinate.
-            With several outputs, the names of the outputs are one, too.
+            are weights, ``sample_weight`` (sample). The names of features and of several outputs
+            are coordinates, declared units are ``units`` (feature) and ``y.attrs["units"]``.
 
         Raises
         ------
@@ -189,7 +189,9 @@ class Dataset(StoredArrays):
         ...     float(data.to_xarray()["X"].sel(feature="x1").sum().compute())
         1.0
         """
-        return xarray_dataset(self)
+        from storage.ingestion.record import units_of
+
+        return xarray_dataset(self, units_of(self))
 
     @property
     def quality(self) -> QualityReport:
@@ -286,7 +288,7 @@ class Dataset(StoredArrays):
     def encode(self, raw: Any) -> Encoded:
         """Encode new raw rows with the same steps as the rows that were ingested.
 
-        The policies, categories and imputed values of the ingest are used.
+        The stored policies (except `duplicates`), categories, means and imputed values are used.
 
         Parameters
         ----------

@@ -21,6 +21,7 @@ from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.opening import open_dataset
 from storage.option_hints import advice_as_options
+from storage.progress_bar import progress_bar
 from storage.shuffling import shuffle as shuffle_dataset
 from storage.svmlight_options import format_from_options, svmlight_options
 
@@ -42,7 +43,7 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 )
 @click.option(
     "-c", "--column", "columns", multiple=True, metavar="NAME:KIND,OPTION=VALUE,...",
-    help="Declare a column: number, boolean, category or datetime, and its rules. Repeatable.",
+    help="Declare a column: number, boolean, category, datetime or key, and its rules. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--join", "joins", multiple=True, metavar="TABLE,on=COLUMN,...",
@@ -99,12 +100,14 @@ def ingest(
 ) -> None:
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
-    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, NumPy or svmlight
-    files, or one data set. The kind of a column that is not declared is inferred from a sample. A
-    value that breaks a rule is an error that names the file and the line, unless a policy is
-    declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
+    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, Arrow, NumPy or
+    svmlight files, or one data set. The kind of a column that is not declared is inferred from a
+    sample. A value that breaks a rule is an error that names the file and the line, unless a
+    policy is declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
     out_of_range=error|drop|missing|clip (with minimum, maximum),
-    unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
+    unknown=error|drop|missing|ignore (with categories=a|b|c), duplicates=allow|error|drop. Lists
+    are separated by |. A column of the kind key identifies rows, and is not stored. A number may
+    have unit=TEXT and scale=standard.
 
     A joined table fits into memory, and has each key once. A row without a match is an error unless
     unmatched=drop, or unmatched=keep, which makes the added columns missing.
@@ -122,6 +125,7 @@ def ingest(
       dlbd ingest trips.csv -o trips.zarr --target late \\
         -c distance:number,minimum=0,out_of_range=drop,missing=impute \\
         -c start:datetime,parts=month|weekday|hour
+      dlbd ingest orders.csv -o orders.zarr --target returned -c order:key,duplicates=drop
       dlbd ingest trips.csv -o trips.zarr --target late \\
         --join vans.csv,on=van,columns=age|seats,unmatched=keep
       dlbd ingest december.csv -o test.zarr --like trips.zarr
@@ -141,7 +145,7 @@ def ingest(
         multiline=multiline,
         skip_bad_lines=skip_bad_lines,
     )
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         data = ingest_tables(
             list(source),
             url,
@@ -200,7 +204,7 @@ def append(
     """
     if report is not None:
         open_dataset(data).quality_of(1)  # raises an error if the rows will have no report
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         newer = append_rows(data, list(source), csv=csv_from_options(**written))
     facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
     _show(newer, facts, report, as_json=as_json)
@@ -226,7 +230,7 @@ def repair(
     Examples:
       dlbd repair trips.zarr january.csv february.csv
     """
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         report = repair_dataset(data, list(source), csv=csv_from_options(**written))
     if as_json:
         click.echo(json.dumps({"data": data, "chunks": report.chunks}))
@@ -256,7 +260,7 @@ def shuffle(
       dlbd shuffle flights.zarr -o mixed.zarr
       dlbd shuffle s3://bucket/flights.zarr -o mixed.zarr --seed 7
     """
-    with advice_as_options():
+    with progress_bar(hidden=as_json), advice_as_options():
         mixed: Dataset = shuffle_dataset(
             open_dataset(data), url, seed=seed, scratch=scratch, overwrite=overwrite
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from storage.default_names import default_names
+from storage.messages import first_texts, short_text
 from storage.schema import Label
 
 __all__ = [
@@ -48,7 +49,7 @@ def choose_columns(
         raise ValueError("columns is empty: choose at least one, or None for all")
     repeated = [names[number] for number, count in Counter(chosen).items() if count > 1]
     if repeated:
-        raise ValueError(f"columns must be distinct, but {', '.join(repeated[:5])} is repeated")
+        raise ValueError(f"columns must be distinct, but {first_texts(repeated, 5)} is repeated")
     return chosen
 
 
@@ -58,10 +59,10 @@ def _column_number(column: Any, numbers: Mapping[str, int]) -> int:
             return numbers[column]
         close = get_close_matches(column, numbers, n=3)
         if close:
-            hint = f"did you mean {' or '.join(map(repr, close))}?"
+            hint = f"did you mean {' or '.join(repr(short_text(name)) for name in close)}?"
         else:
-            hint = f"its columns are {', '.join([*numbers][:6])}{', ...' * (len(numbers) > 6)}"
-        raise ValueError(f"the data set has no column {column!r}: {hint}")
+            hint = f"its columns are {first_texts(numbers, 6)}"
+        raise ValueError(f"the data set has no column {short_text(column)!r}: {hint}")
     if isinstance(column, int | np.integer) and not isinstance(column, bool):
         if 0 <= column < len(numbers):
             return int(column)
@@ -114,5 +115,5 @@ def _distinct_names(what: str, names: Sequence[str], length: int, of: str) -> tu
         raise ValueError(f"{what} has {len(names)} names for {length} {of}")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise ValueError(f"{what} must be distinct, but {', '.join(repeated[:5])} is repeated")
+        raise ValueError(f"{what} must be distinct, but {first_texts(repeated, 5)} is repeated")
     return tuple(str(name) for name in names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,13 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
-from dask.array.core import map_blocks, store
+from dask.array.core import map_blocks
 from dask.delayed import delayed
 
 from storage.computing import compute
 from storage.errors import DatasetExists
 from storage.local_files import LocalFiles
 from storage.location import store_at
+from storage.progress import stage
 from storage.store import Store
 
 __all__ = ["write_predictions"]
@@ -112,8 +114,7 @@ def _write_zarr(
     import zarr
 
     group = zarr.create_group(place.for_zarr(), zarr_format=3)
-    sources: list[DaskArray] = []
-    targets: list[Any] = []
+    written: list[DaskArray] = []
     for name, array in columns.items():
         attributes: dict[str, Any] = {}
         if array.dtype.kind in "OU":
@@ -122,7 +123,6 @@ def _write_zarr(
         # Equal blocks, each of them one chunk of the Zarr array: no two tasks write the same chunk.
         rows = max(1, *array.chunks[0])
         array = array.rechunk({0: rows, 1: -1} if array.ndim == 2 else {0: rows})
-        sources.append(array)
         group.create_array(
             name,
             shape=array.shape,
@@ -131,22 +131,35 @@ def _write_zarr(
             attributes=attributes,
             dimension_names=("sample", "output")[: array.ndim],
         )
-        targets.append(_ZarrArray(place, name))
-    # In one computation, so that a block of rows is read once for all columns.
-    compute(store(sources, targets, lock=False, compute=False))
+        written.append(
+            map_blocks(
+                _BlockOfZarr(place, name, rows),
+                array,
+                name=f"write-{name}-{uuid.uuid4().hex}",
+                chunks=((1,) * array.numblocks[0], *((1,) for _ in array.shape[1:])),
+                meta=np.empty((0,) * array.ndim, bool),
+            )
+        )
+    with stage("write", sum(array.npartitions for array in written)):
+        # In one computation, so that a block of rows is read once for all columns.
+        compute(*written)
 
 
 @dataclass(frozen=True)
-class _ZarrArray:
-    """An array that each task opens again, so that no client with its credentials is sent."""
+class _BlockOfZarr:
+    """Writes a block of rows to an array, which each task opens: no client is sent to workers."""
 
     place: Store
     name: str
+    rows: int
 
-    def __setitem__(self, index: Any, values: Any) -> None:
+    def __call__(self, values: Any, block_id: tuple[int, ...]) -> npt.NDArray[np.bool_]:
         import zarr
 
-        zarr.open_array(self.place.for_zarr(), path=self.name, mode="r+")[index] = values
+        start = block_id[0] * self.rows
+        array = zarr.open_array(self.place.for_zarr(), path=self.name, mode="r+")
+        array[start : start + len(values)] = values
+        return np.ones((1,) * values.ndim, bool)
 
 
 _NO_CODES = np.zeros(0, np.int32)
@@ -173,7 +186,8 @@ def _write_parquet(columns: Mapping[str, DaskArray], place: Store) -> None:
         )
         for number in range(n_blocks)
     ]
-    compute(*tasks)
+    with stage("write", n_blocks):
+        compute(*tasks)
 
 
 def _write_part(place: Store, name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:

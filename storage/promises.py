@@ -75,7 +75,7 @@ def as_promised(name: str, array: DaskArray) -> DaskArray:
     """
     axes = tuple(range(array.ndim))
     promise = _Promise(name, array.dtype.name, is_sparse(array._meta))
-    checked = f"promised-{tokenize(promise, array.name, array.chunks)}"
+    checked = f"check-{name}-{tokenize(promise, array.name, array.chunks)}"
     layer = blockwise(
         promise,
         checked,

@@ -25,6 +25,7 @@ from storage.entries import StoredChunk, StoredFile
 from storage.errors import ChunkCorrupt, StorageError
 from storage.group import INGEST, open_group
 from storage.layout import ArrayLayout, row_chunks
+from storage.progress import stage
 from storage.schema import Schema
 from storage.store import Store, UnexpectedFile
 
@@ -148,7 +149,8 @@ def finished_blocks(
         name = f"resume-{layout.name}-{uuid.uuid4().hex}"
         n_blocks = len(row_chunks(layout, block_rows)[0])
         tasks = [check(block, dask_key_name=f"{name}-{block}") for block in range(n_blocks)]
-        found: Sequence[list[StoredChunk] | None] = compute(*tasks)
+        with stage("resume", n_blocks * len(layouts), n_blocks * len(finished)):
+            found: Sequence[list[StoredChunk] | None] = compute(*tasks)
         finished[layout.name] = {
             block: chunks for block, chunks in enumerate(found) if chunks is not None
         }

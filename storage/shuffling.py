@@ -35,6 +35,7 @@ from storage.errors import DatasetCorrupt, NotADataset
 from storage.group import INGEST
 from storage.local_files import LocalFiles
 from storage.location import store_at
+from storage.progress import stage
 from storage.tables import refuse_sparse
 from storage.writing import writing_to
 
@@ -132,7 +133,13 @@ def shuffle(
         np.save(folder / _COUNTS, counts_of(sizes, seed))
         blocks = zip(*(array.to_delayed().ravel() for array in arrays.values()), strict=True)
         deal = delayed(_Deal(str(folder), seed, tuple(arrays)), traverse=False)
-        compute(*(deal(number, *of_each) for number, of_each in enumerate(blocks)))
+        name = f"shuffle-{uuid.uuid4().hex}"
+        dealt = [
+            deal(number, *of_each, dask_key_name=f"{name}-{number}")
+            for number, of_each in enumerate(blocks)
+        ]
+        with stage("shuffle", len(dealt)):
+            compute(*dealt)
         mixed = {name: _collected(folder, seed, name, array) for name, array in arrays.items()}
         return store_arrays(
             url,

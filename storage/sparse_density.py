@@ -58,7 +58,7 @@ def _density_of_blocks(X: DaskArray) -> float:
     filled = np.flatnonzero(rows)
     chosen = filled[np.unique(np.linspace(0, len(filled) - 1, _PARTS).astype(np.intp))]
     counts = [
-        [delayed(_n_entries)(block) for block in X.blocks[int(number)].to_delayed().ravel()]
+        [delayed(_count_entries)(block) for block in X.blocks[int(number)].to_delayed().ravel()]
         for number in chosen
     ]
     found = compute(*counts)
@@ -68,6 +68,6 @@ def _density_of_blocks(X: DaskArray) -> float:
     )
 
 
-def _n_entries(block: Any) -> int:
+def _count_entries(block: Any) -> int:
     # A block that is not sparse, although it was promised, is refused when it is written.
     return int(block.nnz) if is_sparse(block) else 0

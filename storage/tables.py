@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -176,8 +177,8 @@ def _frame(
     return parts[0] if len(parts) == 1 else pd.concat(parts, axis=1)
 
 
-def xarray_dataset(data: StoredArrays) -> Any:
-    """Return the arrays as an xarray Dataset."""
+def xarray_dataset(data: StoredArrays, units: Mapping[str, str]) -> Any:
+    """Return the arrays as an xarray Dataset, with the units of columns by their names."""
     refuse_sparse(data, "to_xarray", "use the arrays X and y")
     try:
         import xarray
@@ -195,6 +196,11 @@ def xarray_dataset(data: StoredArrays) -> Any:
     dataset = xarray.Dataset(variables, coords=coordinates)
     if isinstance(data.target, str):
         dataset["y"].attrs["long_name"] = data.target
+        if data.target in units:
+            dataset["y"].attrs["units"] = units[data.target]
+    of_features = [units.get(name, "") for name in data.feature_names]
+    if any(of_features):
+        dataset = dataset.assign_coords(units=("feature", of_features))
     if data.classes is not None:
         dataset["y"].attrs["classes"] = list(data.classes)
     return dataset

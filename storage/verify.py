@@ -20,6 +20,7 @@ from storage.errors import ChunkCorrupt, DatasetCorrupt
 from storage.layout import ArrayLayout
 from storage.manifest import Manifest
 from storage.metadata import read_metadata
+from storage.progress import stage
 from storage.store import Store
 from storage.versions import read_versions, with_later_files
 
@@ -123,7 +124,8 @@ def damaged_chunks(
         for layout in layouts
         for first, chunks in _runs(layout, manifest.arrays[layout.name])
     ]
-    return [chunk for found in compute(*tasks) for chunk in found]
+    with stage("verify", len(tasks)):
+        return [chunk for found in compute(*tasks) for chunk in found]
 
 
 def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, ChunkEntries]]:

@@ -8,7 +8,7 @@ writes parts of one chunk from several tasks, and loses some.)
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -28,6 +28,7 @@ from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
 from storage.layout import ArrayLayout, row_chunks
+from storage.progress import Stage, stage
 from storage.promises import as_promised
 from storage.sparse_rows import as_csr, is_sparse, stacked
 from storage.store import Store
@@ -236,38 +237,56 @@ def write_arrays(
     the more blocks a computation has, the more rows wait for the other rows of their block. A task
     that blocks of two computations have in common runs twice.
     """
-    entries: dict[str, dict[int, Sequence[StoredChunk]]] = {}
+    entries: dict[str, dict[int, Sequence[StoredChunk]]] = {
+        name: dict((finished or {}).get(name, {})) for name in arrays
+    }
     lazy: dict[str, DaskArray] = {}
-    n_blocks = 0  # the same for all arrays
-    for name, array in arrays.items():
-        writer, entries[name] = writers[name], dict((finished or {}).get(name, {}))
-        n_blocks = len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
-        missing = tuple(block for block in range(n_blocks) if block not in entries[name])
-        writers = {**writers, name: replace(writer, blocks=missing)}
-        if not isinstance(array, DaskArray):
-            entries[name] |= _write_numpy(array, writers[name])
-        elif missing:
-            lazy[name] = _writing(array, writers[name])
-    step = at_once or max(1, n_blocks)
-    # Dask looks at all tasks of a graph of layers to find those of a run, in plain dicts at these.
-    tasks = {name: dict(writing.dask) for name, writing in lazy.items() if step < n_blocks}
-    for start in range(0, n_blocks, step):
-        run = range(start, start + step)
-        parts = {
-            name: _part(writing, tasks.get(name), writers[name], run)
-            for name, writing in lazy.items()
-        }
-        results = compute(*(part for part in parts.values() if part is not None))
-        written = (name for name, part in parts.items() if part is not None)
-        for name, found in zip(written, results, strict=True):
-            numbers = (block for block in writers[name].blocks or () if block in run)
-            entries[name] |= zip(numbers, found.flat, strict=True)
+    n_blocks = _n_blocks(writers[next(iter(arrays))])  # the same for all arrays
+    n_written = sum(map(len, entries.values()))
+    with stage("write", n_blocks * len(arrays), n_written) as progress:
+        for name, array in arrays.items():
+            missing = tuple(block for block in range(n_blocks) if block not in entries[name])
+            writers = {**writers, name: replace(writers[name], blocks=missing)}
+            if not isinstance(array, DaskArray):
+                entries[name] |= _write_numpy(array, writers[name], progress)
+            elif missing:
+                lazy[name] = _writing(array, writers[name])
+        for name, found in _write_lazy(lazy, writers, at_once or n_blocks, progress):
+            entries[name] |= found
     return {
         name: ChunkEntries.from_chunks(
             chunk for block in sorted(entries[name]) for chunk in entries[name][block]
         )
         for name in arrays
     }
+
+
+def _n_blocks(writer: BlockWriter) -> int:
+    return len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
+
+
+def _write_lazy(
+    lazy: Mapping[str, DaskArray],
+    writers: Mapping[str, BlockWriter],
+    at_once: int,
+    progress: Stage,
+) -> Iterator[tuple[str, Iterator[tuple[int, Sequence[StoredChunk]]]]]:
+    """Compute what :func:`_writing` has returned; yield the entries of blocks of each array."""
+    n_blocks = max((_n_blocks(writers[name]) for name in lazy), default=0)
+    # Dask looks at all tasks of a graph of layers to find those of a run, in plain dicts at these.
+    tasks = {name: dict(writing.dask) for name, writing in lazy.items() if at_once < n_blocks}
+    for start in range(0, n_blocks, at_once):
+        run = range(start, start + at_once)
+        parts = {
+            name: _part(writing, tasks.get(name), writers[name], run)
+            for name, writing in lazy.items()
+        }
+        results = compute(*(part for part in parts.values() if part is not None))
+        progress.begin_next_part()
+        written = (name for name, part in parts.items() if part is not None)
+        for name, found in zip(written, results, strict=True):
+            numbers = (block for block in writers[name].blocks or () if block in run)
+            yield name, zip(numbers, found.flat, strict=True)
 
 
 def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
@@ -306,7 +325,7 @@ def _part(
 
 
 def _write_numpy(
-    array: npt.NDArray[np.generic], writer: BlockWriter
+    array: npt.NDArray[np.generic], writer: BlockWriter, progress: Stage
 ) -> dict[int, Sequence[StoredChunk]]:
     # da.from_array would copy the whole array first.
     numbers = writer.blocks or ()
@@ -320,7 +339,12 @@ def _write_numpy(
 
     pool = ThreadPoolExecutor(CPU_COUNT, "write")
     try:
-        return dict(zip(numbers, pool.map(write, range(len(numbers))), strict=True))
+        entries: dict[int, Sequence[StoredChunk]] = {}
+        for number, found in zip(numbers, pool.map(write, range(len(numbers))), strict=True):
+            entries[number] = found
+            progress.report(len(entries))
+        progress.begin_next_part()
+        return entries
     finally:
         # After an error, the blocks that have not started are cancelled.
         pool.shutdown(cancel_futures=True)

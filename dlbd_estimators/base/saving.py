@@ -47,8 +47,10 @@ def save(estimator: Any, url: str | os.PathLike[str]) -> None:
     estimator : estimator, transformer or Pipeline
         An object of this package, or scikit-learn's ``Pipeline`` of such objects.
     url : str or path-like
-        A path, or a URL that fsspec knows, such as ``"s3://bucket/late.model"``. Missing folders
-        are created. An existing file is replaced once the new file is complete.
+        A path, or a URL such as ``"s3://bucket/late.model"``. ``s3://``, ``gs://`` and ``az://``
+        need the extra ``cloud`` and read the environment variables of data sets, unless a package
+        of fsspec is installed for the scheme (s3fs, gcsfs, adlfs). Other URLs are those of fsspec.
+        Missing folders are created. An existing file is replaced once the new file is complete.
 
     Raises
     ------
@@ -57,6 +59,8 @@ def save(estimator: Any, url: str | os.PathLike[str]) -> None:
         another package. The message names it, and other ways to save the model.
     OSError
         The file cannot be written. An existing file is unchanged.
+    ImportError, ValueError
+        No package that is installed opens the URL.
 
     See Also
     --------
@@ -104,7 +108,7 @@ def load(url: str | os.PathLike[str]) -> Any:
     Parameters
     ----------
     url : str or path-like
-        A path, or a URL that fsspec knows.
+        A path or a URL, as for :func:`save`.
 
     Returns
     -------
@@ -119,6 +123,8 @@ def load(url: str | os.PathLike[str]) -> Any:
         The file does not exist.
     OSError
         The file cannot be read.
+    ImportError, ValueError
+        No package that is installed opens the URL.
 
     Warns
     -----
@@ -201,7 +207,7 @@ class Savable:
         Parameters
         ----------
         url : str or path-like
-            A path, or a URL that fsspec knows.
+            A path or a URL, as for :func:`save`.
 
         Raises
         ------

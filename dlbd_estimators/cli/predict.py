@@ -41,7 +41,9 @@ def predict(model: str, data: str, out: str, probabilities: bool, as_json: bool)
     if probabilities:
         columns["probability"] = fitted.predict_proba(rows.X)
     classes = getattr(fitted, "classes_", None)
-    data_function("write")(columns, out, classes=None if classes is None else classes.tolist())
+    labels = None if classes is None else classes.tolist()
+    with data_function("progress")(hidden=as_json):
+        data_function("write")(columns, out, classes=labels)
     n_rows = int(rows.X.shape[0])
     if as_json:
         click.echo(json_of({"out": out, "n_rows": n_rows, "columns": list(columns)}))

@@ -1,8 +1,8 @@
 """The program ``dlbd``: its commands, and how it prints errors and warnings.
 
 A command prints its result to standard output; all other output goes to standard error. The exit
-code is 0 on success, 1 after an error, which is printed in one line, or 2 if the command line is
-not valid.
+code is 0 on success, 1 after an error, or 2 if the command line is not valid. Errors are printed in
+one line; that of an invalid command line names the command whose ``--help`` explains it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _OWN = {
     "watch": "Show the fits that run on a cluster.",
 }
 
+#: The error by which click, from version 8.2 on, prints the help of `dlbd` without a command.
+_ASKS_FOR_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 
 class Commands(click.Group):
     """The commands of this package and those that others have registered."""
@@ -48,9 +51,19 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        with _usage_errors_in_one_line():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _warnings_in_lines():
+            with _warnings_in_lines(), _usage_errors_in_one_line():
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own errors, or a closed pipe, as after `head`
@@ -90,6 +103,25 @@ def _in_one_line(error: Exception) -> str:
             text += f" ({reason})"
         cause = cause.__cause__
     return text
+
+
+class _InvalidCommand(click.ClickException):
+    """An invalid command line, in one line; click's own UsageError prints four."""
+
+    exit_code = click.UsageError.exit_code
+
+
+@contextmanager
+def _usage_errors_in_one_line() -> Iterator[None]:
+    """Replace click's errors about the command line by errors of one line."""
+    try:
+        yield
+    except _ASKS_FOR_HELP:
+        raise
+    except click.UsageError as error:
+        message = " ".join(error.format_message().split()).rstrip(".")
+        command = "dlbd" if error.ctx is None else error.ctx.command_path
+        raise _InvalidCommand(f"{message} (see {command} --help)") from error
 
 
 @contextmanager

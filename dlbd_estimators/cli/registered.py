@@ -3,14 +3,16 @@
 ``dlbd.commands``: any name, a click command. ``dlbd.computing_commands``: the same, for a command
 that computes with Dask; it also gets the options ``--cluster``, ``--workers`` and ``--memory``.
 
-================== ======= =========================================================================
-group              name    object
-================== ======= =========================================================================
-``dlbd.data``      open    ``open(url, columns=None)``: an object with ``X``, ``y``, ``labels``,
-                           ``classes``, ``sample_weight`` (lazy arrays, or None), ``feature_names``
-                           and ``target``
-``dlbd.data``      write   ``write(columns, target, classes=None)``: writes lazy columns by name
-================== ======= =========================================================================
+================== ======== ========================================================================
+group              name     object
+================== ======== ========================================================================
+``dlbd.data``      open     ``open(url, columns=None)``: an object with ``X``, ``y``, ``labels``,
+                            ``classes``, ``sample_weight`` (lazy arrays, or None),
+                            ``feature_names`` and ``target``
+``dlbd.data``      write    ``write(columns, target, classes=None)``: writes lazy columns by name
+``dlbd.data``      progress ``progress(hidden=False)``: a context in which a terminal shows how much
+                            ``write`` has written
+================== ======== ========================================================================
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def _with_place(command: click.Command) -> click.Command:
 
 
 def data_function(name: str) -> Any:
-    """Return the function that opens data sets or writes predictions.
+    """Return the function that opens data sets, writes predictions, or shows the progress.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def data_function(name: str) -> Any:
     for found in entry_points(group=DATA, name=name):
         return found.load()
     raise ImportError(
-        f"No installed package can {name} data sets: there is no entry point {name!r} in "
-        f"the group {DATA!r}. Install this package again: pip install --force-reinstall "
+        f"No installed package has the function {name!r} of data sets: there is no such entry "
+        f"point in the group {DATA!r}. Install this package again: pip install --force-reinstall "
         f"dlbd-estimators."
     )

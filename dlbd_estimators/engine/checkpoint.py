@@ -32,7 +32,7 @@ class CheckpointFolder:
     Parameters
     ----------
     url : str
-        A path, or a URL that fsspec knows, such as ``"s3://bucket/fit"``.
+        A path, or the URL of an object store, such as ``"s3://bucket/fit"``.
 
     Raises
     ------

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 from uuid import uuid4
 
+from dlbd_estimators.engine.credentials import without_credentials
 from dlbd_estimators.engine.packed_file import Kind, header_and_array_lengths
 
 #: Ends the name of a file that is being written.
 UNFINISHED = ".writing"
+#: Schemes of the URLs that obstore opens, those of data sets.
+_OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"})
+#: Environment variables that name another server than that of the provider, by the first letter of
+#: the scheme. The first one that is set counts.
+_SERVERS = {
+    "s": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "g": ("GOOGLE_BASE_URL",),
+    "a": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+#: Errors of obstore, and codes in its other errors, for wrong credentials.
+_REFUSED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
+_REFUSED_STATUS = re.compile(r"status code: 40[13]\b")
 
 
 def folder_at(url: str, *, make: bool = True) -> Folder:
@@ -24,7 +38,8 @@ def folder_at(url: str, *, make: bool = True) -> Folder:
     Parameters
     ----------
     url : str
-        A path, or a URL that fsspec knows, such as ``"s3://bucket/fit"``.
+        A path, or the URL of an object store, such as ``"s3://bucket/fit"``. A package of fsspec
+        that is installed for the scheme (s3fs, gcsfs, adlfs) opens it, otherwise obstore.
     make : bool, default=True
         Create the folder if it does not exist.
 
@@ -32,8 +47,23 @@ def folder_at(url: str, *, make: bool = True) -> Folder:
     ------
     OSError
         The folder does not exist and cannot be created.
+    ImportError, ValueError
+        Nothing that is installed opens the URL.
     """
-    return ObjectStoreFolder(url, make=make) if "://" in url else LocalFolder(url, make=make)
+    if "://" not in url:
+        return LocalFolder(url, make=make)
+    try:
+        return FsspecFolder(url, make=make)
+    except (ImportError, ValueError) as error:
+        if _scheme(url) not in _OBSTORE_SCHEMES:
+            raise
+        try:
+            return ObstoreFolder(_obstore_at(url), url)
+        except ImportError:
+            raise ImportError(
+                f"{without_credentials(url)} needs the package obstore, which is not installed: "
+                f"pip install 'dlbd-estimators[cloud]' ({error})"
+            ) from error
 
 
 class Folder(ABC):
@@ -111,8 +141,8 @@ class LocalFolder(Folder):
             raise PermissionError(f"No file can be made in {self._path}: permission denied")
 
 
-class ObjectStoreFolder(Folder):
-    """A folder of an object store, which writes a file completely or not at all."""
+class FsspecFolder(Folder):
+    """A folder at a URL that fsspec opens; object stores write a file completely or not at all."""
 
     def __init__(self, url: str, *, make: bool) -> None:
         # Imported late: most users have no object store.
@@ -146,3 +176,92 @@ class ObjectStoreFolder(Folder):
 
     def _of(self, name: str) -> str:
         return f"{self._path}/{name}"
+
+
+class ObstoreFolder(Folder):
+    """A folder of an object store that obstore opens.
+
+    The store replaces a file in one step, also one that is sent in several parts.
+
+    Parameters
+    ----------
+    store : obstore.store.ObjectStore
+        The store, whose root is the folder.
+    url : str
+        The URL of the folder, for messages.
+    """
+
+    def __init__(self, store: Any, url: str) -> None:
+        self._obstore = import_module("obstore")
+        self._store, self._url = store, without_credentials(url)
+
+    def names(self) -> Iterator[str]:
+        with self._translated_errors():
+            found = self._obstore.list_with_delimiter(self._store)["objects"]
+        for file in found:
+            yield file["path"]
+
+    def read(self, name: str, kind: Kind) -> bytes:
+        with self._translated_errors(name):
+            content = bytes(self._obstore.get(self._store, name).bytes())
+        if kind.start + sum(header_and_array_lengths(content[: kind.start], kind)) != len(content):
+            raise kind.error("it is shorter or longer than what was written")
+        return content
+
+    def write(self, name: str, parts: Iterable[Any]) -> None:
+        with self._translated_errors(name):
+            self._obstore.put(self._store, name, b"".join(parts))
+
+    def delete(self, name: str) -> None:
+        with self._translated_errors(name):
+            self._obstore.delete(self._store, name)
+
+    def check(self, name: str) -> None:
+        # The list also shows that the store answers, and accepts the credentials.
+        with self._translated_errors(name):
+            found = self._obstore.list_with_delimiter(self._store, f"{name}/")
+        if found["objects"] or found["common_prefixes"]:
+            raise IsADirectoryError(f"{self._url}/{name} is a folder, not a file to write")
+
+    @contextmanager
+    def _translated_errors(self, name: str = "") -> Iterator[None]:
+        """Raise the errors of obstore as those of local files, without credentials."""
+        where = f"{self._url}/{name}".rstrip("/")
+        try:
+            yield
+        except FileNotFoundError:  # as obstore raises it, with many lines
+            raise FileNotFoundError(f"{where} does not exist") from None
+        except self._obstore.exceptions.BaseError as error:
+            reason = without_credentials(str(error).strip().partition("\n")[0])
+            # A list that is refused is a general error of obstore.
+            if type(error).__name__ in _REFUSED or _REFUSED_STATUS.search(reason):
+                raise PermissionError(
+                    f"{where} cannot be used: {reason}: check the credentials of this process"
+                ) from None
+            raise OSError(f"{where} cannot be used: {reason}") from None
+
+
+def _obstore_at(url: str) -> Any:
+    """Return the store at a URL, with the environment variables of data sets.
+
+    Raises
+    ------
+    OSError
+        The URL is not valid, or the variables contradict it.
+    """
+    exceptions = import_module("obstore.exceptions")
+    scheme = _scheme(url)
+    servers = [os.environ[name] for name in _SERVERS[scheme[0]] if name in os.environ]
+    # obstore refuses connections without encryption unless they are allowed.
+    allow_http = bool(servers) and servers[0].lower().startswith("http:")
+    try:
+        return import_module("obstore.store").from_url(
+            url, client_options={"allow_http": allow_http}
+        )
+    except (exceptions.BaseError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise OSError(without_credentials(f"{url} cannot be opened: {reason}")) from None
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()

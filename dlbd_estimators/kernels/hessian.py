@@ -111,8 +111,10 @@ class HessianSum:
         centre: FloatArray = np.zeros(n)
         if self._packing.fit_intercept:
             centre = centre_of(block, None)
-            if is_near_zero(centre, block[: min(size, CENTRING_ROWS)], _NEAR):
-                centre[:] = 0.0
+            # Rows of another dtype are copied in any case: then centring them costs nothing.
+            if block.dtype == self.dtype:
+                near = is_near_zero(centre, block[: min(size, CENTRING_ROWS)], _NEAR)
+                centre = np.zeros(n) if near else centre
         return centre.astype(block.dtype)
 
     def centred(self, X: Any, narrow: Any) -> Any:

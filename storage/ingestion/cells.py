@@ -43,11 +43,11 @@ class Cells(NamedTuple):
     ----------
     values : ndarray of shape (n_rows,)
         Numbers and truth values as floats (missing: NaN), datetimes as datetime64 in microseconds
-        (missing: NaT), categories as positions in `texts` (missing: -1).
+        (missing: NaT), categories and keys as positions in `texts` (missing: -1).
     unparsable : ndarray of bool of shape (n_rows,)
         Cells that are not empty and hold no value of the kind.
     texts : tuple of str
-        The distinct categories of these rows.
+        The distinct categories or keys of these rows.
     """
 
     values: npt.NDArray[Any]

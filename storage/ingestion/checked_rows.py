@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -91,16 +92,24 @@ class CheckedRows:
         For each joined table, the rows whose key the table does not have.
     kept : ndarray of bool of shape (n_rows,)
         The rows that no policy leaves out.
+    keys : frozenset of str
+        The columns that only identify rows, and are not stored.
     """
 
     table: pa.Table
     columns: Mapping[str, Checked]
     unmatched: tuple[Mask, ...]
     kept: Mask
+    keys: frozenset[str] = frozenset()
 
     @classmethod
     def of(
-        cls, columns: Mapping[str, Column], joins: Sequence[Lookup], table: pa.Table, where: str
+        cls,
+        columns: Mapping[str, Column],
+        joins: Sequence[Lookup],
+        table: pa.Table,
+        where: str,
+        duplicates: Mapping[str, Mask] = MappingProxyType({}),
     ) -> CheckedRows:
         """Join the tables to raw rows, and check the values of these columns.
 
@@ -115,22 +124,27 @@ class CheckedRows:
             The raw values.
         where : str
             Where the rows come from, for messages.
+        duplicates : dict of str to ndarray of bool of shape (n_rows,)
+            By column, the rows whose value an earlier row has.
         """
         table, unmatched = joined_rows(joins, table, where)
         checked = {
             name: check_column(name, table.column(name), column, _declared(column))
             for name, column in columns.items()
         }
+        for name, where_repeated in duplicates.items():
+            checked[name] = checked[name].with_duplicates(where_repeated, columns[name])
         drop = np.zeros(table.num_rows, bool)
         for each in checked.values():
             drop |= each.drop
         for join, mask in zip(joins, unmatched, strict=True):
             if join.unmatched == "drop":
                 drop |= mask
-        return cls(table, checked, tuple(unmatched), ~drop)
+        keys = frozenset(name for name, column in columns.items() if column.kind == "key")
+        return cls(table, checked, tuple(unmatched), ~drop, keys)
 
     def clean(self) -> CleanRows:
-        """Return the values of the kept rows."""
+        """Return the values of the kept rows, without keys, which are not stored."""
         everything = bool(self.kept.all())
 
         def chosen(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -143,6 +157,7 @@ class CheckedRows:
                 each.texts,
             )
             for name, each in self.columns.items()
+            if name not in self.keys
         }
         return CleanRows(columns, int(np.count_nonzero(self.kept)))
 

@@ -12,7 +12,7 @@ from storage.schema import Label
 
 __all__ = ["DATETIME_PARTS", "Column", "Kind", "limit", "plain_value"]
 
-Kind = Literal["number", "boolean", "category", "datetime"]
+Kind = Literal["number", "boolean", "category", "datetime", "key"]
 
 #: Parts of a datetime; Monday is weekday 0.
 DATETIME_PARTS = ("year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second")
@@ -22,6 +22,7 @@ _POLICIES = {
     "unparsable": ("error", "drop", "missing"),
     "out_of_range": ("error", "drop", "missing", "clip"),
     "unknown": ("error", "drop", "missing", "ignore"),
+    "duplicates": ("allow", "error", "drop"),
 }
 #: The kinds that an option applies to.
 _ONLY_FOR = {
@@ -35,6 +36,8 @@ _ONLY_FOR = {
     "minimum": ("number", "datetime"),
     "maximum": ("number", "datetime"),
     "out_of_range": ("number", "datetime"),
+    "unit": ("number",),
+    "scale": ("number",),
 }
 
 
@@ -49,8 +52,9 @@ class Column:
 
     Parameters
     ----------
-    kind : {"number", "boolean", "category", "datetime"}, optional
-        None means the kind is inferred from a sample. Text is a category.
+    kind : {"number", "boolean", "category", "datetime", "key"}, optional
+        None means the kind is inferred from a sample. Text is a category. A key identifies rows: it
+        is compared as text, and is not stored, so it is neither a feature nor the target.
     categories : sequence of str, optional
         The categories of a column, in order. None means the categories that occur, sorted, and
         `fill_value`.
@@ -84,6 +88,16 @@ class Column:
     unknown : {"error", "drop", "missing", "ignore"}, default="error"
         Policy for a value that is none of the categories. ``"ignore"`` encodes it as 0 in each
         column.
+    duplicates : {"allow", "error", "drop"}, default="allow"
+        Policy for a value that an earlier row has, in the order of the source. Missing values and
+        rows that other policies leave out are not compared. ``"error"`` and ``"drop"`` need a
+        further reading of this column.
+    unit : str, optional
+        The unit of a number, such as ``"km/h"``. It is stored and shown, and converts nothing.
+    scale : {"standard"}, optional
+        ``"standard"`` stores ``(x - mean) / std`` in place of a number x. Mean and standard
+        deviation (divided by the count) are those of the kept rows, without missing values. A
+        constant column is only centred.
 
     Raises
     ------
@@ -112,10 +126,15 @@ class Column:
     unparsable: Literal["error", "drop", "missing"] = "error"
     out_of_range: Literal["error", "drop", "missing", "clip"] = "error"
     unknown: Literal["error", "drop", "missing", "ignore"] = "error"
+    duplicates: Literal["allow", "error", "drop"] = "allow"
+    unit: str | None = None
+    scale: Literal["standard"] | None = None
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, (None, *get_args(Kind)))
         _one_of("encoding", self.encoding, ("one-hot", "codes"))
+        _one_of("scale", self.scale, (None, "standard"))
+        _check_unit(self.unit)
         for name, allowed in _POLICIES.items():
             _one_of(name, getattr(self, name), allowed)
         if self.fill_value is not None and self.missing != "impute":
@@ -125,8 +144,7 @@ class Column:
                 "unknown='ignore' needs encoding='one-hot': unknown categories have no code"
             )
         self._check_reference()
-        if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
-            raise ValueError("out_of_range has no effect without minimum or maximum")
+        self._check_out_of_range()
         for name in ("minimum", "maximum", "fill_value"):
             object.__setattr__(self, name, plain_value(name, getattr(self, name)))
         object.__setattr__(self, "parts", _texts("parts", self.parts))
@@ -139,6 +157,16 @@ class Column:
             raise ValueError(f"fill_value {self.fill_value!r} is none of the categories {known}")
         if self.kind is not None:
             self.check_fits(self.kind)
+
+    def _check_out_of_range(self) -> None:
+        if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
+            raise ValueError("out_of_range has no effect without minimum or maximum")
+        if self.out_of_range == "clip" and self.duplicates != "allow":
+            raise ValueError(
+                f"out_of_range='clip' makes different values equal, and "
+                f"duplicates={self.duplicates!r} would compare them: choose another policy for one "
+                f"of them"
+            )
 
     def _check_reference(self) -> None:
         reference = self.reference
@@ -156,12 +184,17 @@ class Column:
         if self.categories is not None and reference not in self.categories:
             raise ValueError(f"reference {reference!r} is none of the categories {self.categories}")
 
+    @property
+    def may_drop(self) -> bool:
+        """Whether a value of this column can leave out its row, apart from duplicates."""
+        return "drop" in (self.missing, self.unparsable, self.out_of_range, self.unknown)
+
     def check_fits(self, kind: Kind) -> None:
         """Refuse options that do not apply to a column of this kind.
 
         Parameters
         ----------
-        kind : {"number", "boolean", "category", "datetime"}
+        kind : {"number", "boolean", "category", "datetime", "key"}
             Kind of the column.
 
         Raises
@@ -181,6 +214,10 @@ class Column:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
         if self.fill_value is not None:
             limit(self.fill_value, kind)
+        if kind == "key" and self.missing == "impute":
+            raise ValueError(
+                "a key is not stored, so it is not imputed: drop such rows, or keep them"
+            )
         if kind == "datetime" and self.missing == "impute" and self.fill_value is None:
             raise ValueError(
                 "a datetime is not imputed by its mean: give fill_value, or drop such rows"
@@ -202,6 +239,13 @@ def plain_value(name: str, value: Any) -> Any:
 def _one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _check_unit(unit: Any) -> None:
+    if unit is not None and not isinstance(unit, str):
+        raise TypeError(f"unit must be a str such as 'km/h', got {unit!r}")
+    if unit is not None and not unit.strip():
+        raise ValueError("unit must not be empty: leave it out if the numbers have no unit")
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:

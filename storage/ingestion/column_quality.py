@@ -26,7 +26,7 @@ class ColumnQuality:
     name : str
         The column.
     kind : str
-        ``"number"``, ``"boolean"``, ``"category"`` or ``"datetime"``.
+        ``"number"``, ``"boolean"``, ``"category"``, ``"datetime"`` or ``"key"``.
     policies : dict of str to str
         The policy of each rule.
     broken : dict of str to int
@@ -50,6 +50,9 @@ class ColumnQuality:
         Bound on the error of the quantiles, as a share of the rows: at least ``p - rank_error`` of
         the values are up to the quantile p, and less than ``p + rank_error`` are below it. 0 if all
         partitions have up to 256 rows, and at most 1/256.
+    unit : str or None, default=None
+        The declared unit of a number. All statistics are in this unit, also if the stored values
+        are standardised.
 
     Examples
     --------
@@ -76,10 +79,18 @@ class ColumnQuality:
     categories: Mapping[str, int] | None
     quantiles: Mapping[str, float] | None = None
     rank_error: float = 0.0
+    unit: str | None = None
+
+    @property
+    def kind_and_unit(self) -> str:
+        """The kind of the column, with its unit if it has one."""
+        return self.kind if self.unit is None else f"{self.kind} in {self.unit}"
 
     @property
     def range(self) -> str:
-        """Smallest and largest value in words, or the most frequent categories."""
+        """Smallest and largest value in words, or the most frequent categories, or a count."""
+        if self.kind == "key":
+            return f"{self.count:,} values"
         if self.categories is not None:
             ranked = sorted(self.categories.items(), key=lambda each: -each[1])
             shown = ", ".join(f"{name} {count:,}" for name, count in ranked[:4])
@@ -135,7 +146,7 @@ class ColumnQuality:
             The counts and the policies.
         """
         summary, numbers = found.summary, (None, None, None, None)
-        count = 0 if found.categories is None else sum(found.categories.values())
+        count = sum((found.categories or {}).values()) + (found.n_values or 0)
         if summary is not None and summary.count[0]:
             count = int(summary.count[0])
             std = float(np.sqrt(summary.squares[0] / (count - 1))) if count > 1 else 0.0
@@ -150,5 +161,5 @@ class ColumnQuality:
         return cls(
             name, str(column.kind), policies, dict(found.broken), dict(found.examples), count,
             *numbers, found.categories if found.categories is None else dict(found.categories),
-            quantiles, error,
+            quantiles, error, column.unit,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.csv_table import parsed_text
 from storage.ingestion.line_blocks import LineBlock, byte_ranges, count_lines
 from storage.ingestion.rows import Rows, check_names, nth_unskipped
+from storage.messages import first_texts
 
 __all__ = ["CSVBlock", "csv_blocks", "read_header"]
 
@@ -56,8 +57,8 @@ class CSVBlock(LineBlock):
         absent = [name for name in columns if name not in names]
         if absent:
             raise InvalidData(
-                f"{self.path} has no column {absent[0]!r}: its header is {', '.join(names[:8])}"
-                f"{', ...' * (len(names) > 8)}. Leave the column out with features=, or ingest the "
+                f"{self.path} has no column {absent[0]!r}: its header is "
+                f"{first_texts(names, 8)}. Leave the column out with features=, or ingest the "
                 f"files apart"
             )
         return self._parsed(_text(data, self), names, columns)

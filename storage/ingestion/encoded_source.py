@@ -8,9 +8,9 @@ from functools import partial
 
 from dask.array.core import Array as DaskArray
 
-from storage.frames import is_frame
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.duplicates import Duplicates
 from storage.ingestion.first_pass import count_and_keep
 from storage.ingestion.kept_files import KeptFiles
 from storage.ingestion.lazy_rows import LazyRows
@@ -21,7 +21,7 @@ from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selection import RowSelection, select_rows
-from storage.ingestion.sources import Source
+from storage.ingestion.source import Source
 
 __all__ = ["EncodedSource", "encode_source", "read_rows"]
 
@@ -89,16 +89,18 @@ def encode_source(
     # Keys and the column of a selection are compared as texts.
     texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
     numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
-    reading = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows, columns)
-    tally, n_kept, kept = count_and_keep(reading(), source.sizes, plan, joins, files)
+    read = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows)
+    duplicates = Duplicates.of(read, plan, joins)
+    counting = duplicates.marked(read(columns))
+    tally, n_kept, kept = count_and_keep(counting, source.sizes, plan, joins, files)
     refuse_broken(tally, plan, joins, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally, joins)
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
-    again = [kept.get(number, raw) for number, raw in enumerate(reading())]
+    again = [kept.get(number, raw) for number, raw in enumerate(duplicates.marked(read(columns)))]
     X, y = encoded_arrays(recipe, again, n_kept)
-    # Partitions of a Dask DataFrame may share tasks, which would run again in each computation.
-    at_once = None if is_frame(source.partitions) else blocks_at_once()
+    # Shared tasks would run again in each computation.
+    at_once = None if source.may_share_tasks else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once)
 
 

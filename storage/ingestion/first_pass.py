@@ -25,6 +25,7 @@ from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import Tally, joined, tally_rows
 from storage.local_files import LocalFiles
+from storage.progress import stage
 
 __all__ = ["FirstPass", "count_and_keep"]
 
@@ -121,12 +122,13 @@ def count_and_keep(
         partition.task(partial(_count, plan, number, places.get(number)), shared, (name, number))
         for number, partition in enumerate(rows)
     ]
-    first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
-    counted = [first.get(number, each) for number, each in enumerate(counted)]
-    tally, *results = compute(
-        _joined_in_a_tree(plan, counted),
-        *(delayed(_result_of, traverse=False)(each) for each in counted),
-    )
+    with stage("count", len(rows)):
+        first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
+        counted = [first.get(number, each) for number, each in enumerate(counted)]
+        tally, *results = compute(
+            _joined_in_a_tree(plan, counted),
+            *(delayed(_result_of, traverse=False)(each) for each in counted),
+        )
     kept = {
         number: LazyRows(_rows_of, (first[number],))
         for number, result in enumerate(results)
@@ -144,7 +146,7 @@ def count_and_keep(
 
 def _joined_in_a_tree(plan: Mapping[str, Column], counted: Sequence[Delayed]) -> Delayed:
     """Return the tally of all partitions; a task joins the tallies of a few neighbours."""
-    join = delayed(partial(_joined, plan), traverse=False)
+    join = delayed(partial(_join_tallies, plan), traverse=False)
     tallies = [delayed(_tally_of, traverse=False)(each) for each in counted]
     while len(tallies) > _JOINED:
         groups = range(0, len(tallies), _JOINED)
@@ -184,7 +186,7 @@ class _Result(NamedTuple):
 def _count(
     plan: Mapping[str, Column], number: int, place: _Place | None, joins: _Joins, rows: Rows
 ) -> _Counted:
-    checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file)
+    checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file, rows.duplicates)
     tally = tally_rows(plan, joins.tables, rows, checked)
     if place is None:
         return _Counted(tally, None, in_file=False)
@@ -199,7 +201,7 @@ def _tally_of(counted: _Counted) -> Tally:
     return counted.tally
 
 
-def _joined(plan: Mapping[str, Column], *tallies: Tally) -> Tally:
+def _join_tallies(plan: Mapping[str, Column], *tallies: Tally) -> Tally:
     return joined(tallies, plan)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import InvalidData
-from storage.ingestion.cells import as_texts, read_cells
+from storage.ingestion.cells import NULL_TEXTS, as_texts, read_cells
 from storage.ingestion.column import Column, Kind
 from storage.ingestion.rows import Rows
 
@@ -43,8 +43,8 @@ def resolved_columns(
     sample : sequence of Rows
         Rows of some partitions.
     texts : collection of str
-        The columns whose kinds are inferred from how values are written, as in CSV; the types of
-        the others show their kinds.
+        The columns whose texts are read to infer their kinds, as in CSV. Texts of other columns
+        are categories, and types of numbers and times show the kinds of any column.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _kind_in_all(name: str, sample: Sequence[Rows], *, texts: bool) -> Kind:
     for rows in sample:
         array = rows.table.column(name).slice(0, SAMPLE_ROWS).combine_chunks()
         try:
-            kind = _kind_of_texts(array) if texts else _kind_of_type(array)
+            kind = _kind_of_texts(array) if texts and _is_text(array.type) else _kind_of_type(array)
         except InvalidData as error:
             raise InvalidData(f"column {name!r} of {rows.file}: {error}") from error
         if kind is not None:
@@ -103,7 +103,7 @@ def _kind_of_type(array: pa.Array) -> Kind | None:
         type_ = type_.value_type
         if pa.types.is_integer(type_) or pa.types.is_boolean(type_):
             return "category"
-    if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
+    if not _is_text(type_):
         raise InvalidData(
             f"values of type {type_} are neither numbers, truth values, texts nor times: leave the "
             f"column out with features=, declare a kind, or make numbers or texts of it first"
@@ -111,10 +111,18 @@ def _kind_of_type(array: pa.Array) -> Kind | None:
     return "category"
 
 
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
+
+
 def _kind_of_texts(array: pa.Array) -> Kind | None:
     texts = pc.drop_null(as_texts(array))
     if not len(texts):
         return None
+    # A frame that was made of texts has these where CSV has empty cells.
+    texts = texts.filter(pc.invert(pc.is_in(texts, pa.array(NULL_TEXTS, texts.type))))
+    if not len(texts):
+        return "category"
     if pc.all(pc.is_in(pc.utf8_lower(texts), pa.array(["true", "false"], texts.type))).as_py():
         return "boolean"
     # Integers that float64 would round, and a few other values, count as numbers here; the first

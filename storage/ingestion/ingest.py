@@ -24,7 +24,8 @@ from storage.ingestion.lookup import Lookup
 from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
-from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.source import Source
+from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, ingest_svmlight, refuse_for_svmlight
 from storage.ingestion.svmlight_source import is_svmlight_source
@@ -64,20 +65,24 @@ def ingest(
     The source is read twice, partition by partition, on the active cluster or on threads. The first
     pass counts rows, broken rules, statistics and categories; the second encodes and writes. CSV
     files are read once: in between, rows lie in a hidden folder beside `url`, or without space
-    there and for object stores in memory, up to 512 MiB or a sixteenth of the workers' memory. The
-    stored values do not depend on partitions or workers. When an error is raised, nothing has
-    changed at `url`.
+    there and for object stores in memory, up to 512 MiB or a sixteenth of the workers' memory. If a
+    column forbids duplicates, it is read once more before. The stored values do not depend on
+    partitions or workers. When an error is raised, nothing has changed at `url`.
 
     Parameters
     ----------
-    source : str, path-like, sequence of these, frame, table, xarray.Dataset or Dataset
+    source : str, path-like, sequence of these, frame, table, array, xarray object or Dataset
         Paths, globs or URLs of files of one kind: CSV (``.csv``, ``.tsv``, ``.txt``, also followed
         by ``.gz``, ``.bz2``, ``.zst``, ``.lz4`` or ``.zip``), Parquet (files, or folders whose
-        names give the values of columns, such as ``month=7``), NumPy (local ``.npy`` and
+        names give the values of columns, such as ``month=7``), Arrow's IPC format, also called
+        Feather 2 (``.arrow``, ``.arrows``, ``.feather``, ``.ipc``), NumPy (local ``.npy`` and
         ``.npz``) or svmlight (``.svm``, ``.svmlight``, ``.libsvm``, also compressed; and files of
         any name if `svmlight` is given), whose X is stored as sparse rows. Or a pandas, Dask or
-        polars DataFrame, a pyarrow Table or RecordBatch, an xarray Dataset (also its coordinates
-        are columns), or another data set, opened or by its path. A file that is compressed as a
+        polars DataFrame, a pyarrow Table, RecordBatch or Dataset, an xarray Dataset (also its
+        coordinates are columns) or DataArray with a name, or another data set, opened or by its
+        path. Or a NumPy or Dask array of two dimensions, whose columns are called x0, x1, ..., as
+        in scikit-learn, or of one dimension and with named fields; if y is another array, use
+        :func:`~storage.create_dataset`. A file that is compressed as a
         whole is one partition, whatever its size.
     url : str, path-like or zarr.abc.store.Store
         Where to write, as for :func:`~storage.create_dataset`.
@@ -89,7 +94,9 @@ def ingest(
         the source (of its first file, if there are several).
     columns : dict of str to Column, optional
         Declarations of raw columns. The kind of a column that is not declared is inferred from a
-        sample.
+        sample. Texts in CSV files, frames and arrays are read to see whether they are numbers or
+        times; texts in Parquet and Arrow files are categories, and so are pandas' and polars'
+        categories.
     joins : sequence of Join, optional
         Tables whose columns are added to the raw rows by a key, one after the other. The added
         columns come after those of the source, and may be named in `features` and `columns`.
@@ -196,7 +203,10 @@ def ingest(
     if known is not None:
         given = _record_of(known, rows).recipe
     elif target is None:
-        raise TypeError("name the target column, target='...', or a data set with like=")
+        raise TypeError(
+            "name the target column, target='...', or a data set with like=; for arrays X and y "
+            "use storage.create_dataset(url, X, y)"
+        )
     found = _source(source, csv, partition_nbytes, resume=resume)
     lookups: tuple[Lookup, ...] = ()
     if given is None:

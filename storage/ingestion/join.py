@@ -30,7 +30,7 @@ class Join:
     Parameters
     ----------
     table : str, path-like, sequence of these, pandas.DataFrame, polars.DataFrame or pyarrow.Table
-        The table, or CSV, Parquet or NumPy files, which are loaded into memory.
+        The table, or CSV, Parquet, Arrow or NumPy files, which are loaded into memory.
     on : str or sequence of str, optional
         The columns of the key, if the raw rows and the table have the same names for them.
     left_on, right_on : str or sequence of str, optional

@@ -16,7 +16,9 @@ from storage.ingestion.join import Join
 from storage.ingestion.keys import KeyIndex, one_array, plain_array
 from storage.ingestion.lookup import MAX_NBYTES, Lookup
 from storage.ingestion.rows import Rows
-from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.source import Source
+from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.messages import first_texts, short_text
 
 __all__ = ["JoinedTable", "load_tables"]
 
@@ -60,7 +62,7 @@ def load_tables(joins: Sequence[Join], source: Source) -> tuple[JoinedTable, ...
             if name not in names:
                 raise InvalidData(
                     f"{source.description} has no column {name!r}, the key of joins[{number}]: its "
-                    f"columns are {_shown(names)}"
+                    f"columns are {first_texts(names, 8)}"
                 )
         table = _load(join, names, number)
         names += table.lookup.added.column_names
@@ -97,7 +99,8 @@ def _load(join: Join, names: Sequence[str], number: int) -> JoinedTable:
     if malformed:
         part = malformed[0]
         raise InvalidData(
-            f"{part.file} has a line with too many or too few fields: {part.malformed[0][1]!r}"
+            f"{part.file} has a line with too many or too few fields: "
+            f"{short_text(part.malformed[0][1])!r}"
         )
     table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
     plain = pa.table(
@@ -117,7 +120,7 @@ def _columns(join: Join, raw: Source, where: str) -> list[str]:
     for name in (*join.right_key, *(join.columns or ())):
         if name not in raw.names:
             raise InvalidData(
-                f"{where} has no column {name!r}: its columns are {_shown(raw.names)}"
+                f"{where} has no column {name!r}: its columns are {first_texts(raw.names, 8)}"
             )
     columns = [*(join.columns or (name for name in raw.names if name not in join.right_key))]
     if not columns:
@@ -136,7 +139,7 @@ def _refuse_repeated(keys: pa.Table, parts: Sequence[Rows], where: str) -> None:
         key = [column.slice(row, 1) for column in columns]
         first = int(index.find(key, keys.column_names, where)[0])
         values = ", ".join(
-            f"{name} {column[0].as_py()!s}"
+            f"{name} {short_text(str(column[0].as_py()))}"
             for name, column in zip(keys.column_names, key, strict=True)
         )
         lines.append(f"{values}: {_place(parts, first)} and {_place(parts, row)}")
@@ -156,7 +159,3 @@ def _place(parts: Sequence[Rows], row: int) -> str:
         row -= part.table.num_rows
         begun[part.file] += part.n_units
     raise IndexError(row)
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + ", ..." * (len(names) > 8)

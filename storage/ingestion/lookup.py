@@ -18,6 +18,7 @@ from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, as_texts
 from storage.ingestion.join import Unmatched
 from storage.ingestion.keys import TYPES, KeyIndex, one_array, plain_array, type_name
+from storage.messages import short_text
 from storage.plain_values import from_plain
 
 __all__ = ["MAX_NBYTES", "JoinedRows", "Lookup", "columns_to_read", "joined_rows"]
@@ -169,8 +170,9 @@ class Lookup:
         wrong = np.flatnonzero(unmatched)
         if self.unmatched == "error" and len(wrong):
             row = int(wrong[0])
+            key = self.key_text(rows, row)
             raise InvalidData(
-                f"row {row:,} of {where} has the {self.key_name} {self.key_text(rows, row)!r}, "
+                f"row {row:,} of {where} has the {self.key_name} {key and short_text(key)!r}, "
                 f"which {self.name} does not have. It was joined with unmatched='error'"
             )
 

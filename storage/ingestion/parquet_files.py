@@ -12,12 +12,20 @@ import pyarrow.dataset as pa_dataset
 
 from storage.errors import InvalidData
 from storage.ingestion.rows import Rows, check_names
+from storage.messages import first_texts
 
-__all__ = ["ParquetPiece", "ParquetTypes", "parquet_pieces", "parquet_types"]
+__all__ = [
+    "PARQUET",
+    "ParquetPiece",
+    "ParquetTypes",
+    "parquet_pieces",
+    "parquet_types",
+    "runs_of_row_groups",
+]
 
 #: Spark stores times in 96 bits. Arrow would make nanoseconds of them, in which times before 1677
 #: and after 2262 become other times.
-_FORMAT = pa_dataset.ParquetFileFormat(
+PARQUET = pa_dataset.ParquetFileFormat(
     read_options=pa_dataset.ParquetReadOptions(coerce_int96_timestamp_unit="us"),
     # Only damage to pages with checksums is certain to be found.
     default_fragment_scan_options=pa_dataset.ParquetFragmentScanOptions(
@@ -58,7 +66,9 @@ class ParquetPiece:
         try:
             table = self.fragment.to_table(schema=schema, columns=inside, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
-            if self.fragment.path in str(error):  # a file that is gone, or a store's answer
+            if isinstance(error, FileNotFoundError):
+                raise _gone(self.fragment.path) from None
+            if self.fragment.path in str(error):  # a store's answer
                 raise
             groups = [str(group.id) for group in self.fragment.row_groups]
             reason = str(error).partition("\n")[0]
@@ -84,13 +94,16 @@ class ParquetPiece:
         InvalidData
             When the file lacks a column.
         """
-        schema = self.fragment.physical_schema
+        try:
+            schema = self.fragment.physical_schema
+        except FileNotFoundError:
+            raise _gone(self.fragment.path) from None
         inside = [name for name in columns if name not in self.keys]
         absent = [name for name in inside if name not in schema.names]
         if absent:
             raise InvalidData(
                 f"{self.fragment.path} has no column {absent[0]!r}: it has "
-                f"{', '.join(schema.names[:8])}. Leave the column out with features=, or ingest "
+                f"{first_texts(schema.names, 8)}. Leave the column out with features=, or ingest "
                 f"the files apart"
             )
         return schema, inside
@@ -159,15 +172,22 @@ def parquet_pieces(
         if root:
             _refuse_logged_table(filesystem, root)
         try:
-            found = pa_dataset.dataset(path, format=_FORMAT, filesystem=filesystem)
+            found = pa_dataset.dataset(path, format=PARQUET, filesystem=filesystem)
             for fragment in sorted(found.get_fragments(), key=lambda each: str(each.path)):
                 keys = _keys(fragment.path, root)
                 names = names or (*fragment.physical_schema.names, *keys)
-                pieces += [ParquetPiece(each, keys) for each in _cut(fragment, nbytes)]
+                pieces += [
+                    ParquetPiece(each, keys) for each in runs_of_row_groups(fragment, nbytes)
+                ]
         except pa.ArrowInvalid as error:
             reason = str(error).partition("\n")[0]
             raise InvalidData(f"{path} cannot be read as Parquet: {reason}") from error
     return pieces, check_names(names, "the first file")
+
+
+def _gone(path: str) -> FileNotFoundError:
+    # Arrow's own error for a file in a store is its bare path.
+    return FileNotFoundError(f"no file is at {path} any more: it was there when it was listed")
 
 
 def _refuse_logged_table(filesystem: Any, path: str) -> None:
@@ -188,7 +208,7 @@ def _keys(path: str, root: str) -> dict[str, str | None]:
     }
 
 
-def _cut(fragment: Any, nbytes: int) -> list[Any]:
+def runs_of_row_groups(fragment: Any, nbytes: int) -> list[Any]:
     """Return runs of row groups; a file without row groups is one run without rows."""
     runs: list[list[int]] = []
     size = 0

@@ -79,15 +79,18 @@ def _encode(
 ) -> tuple[Any, Any]:
     if isinstance(rows, CleanRows):
         return recipe.encode_clean(rows if part is None else rows.part(*part))
-    table = rows.table if part is None else rows.table.slice(part[0], part[1] - part[0])
-    encoded = recipe.encode(table, rows.file)
+    if part is None:
+        encoded = recipe.encode(rows.table, rows.file, rows.duplicates)
+    else:  # rows that no policy leaves out
+        encoded = recipe.encode(rows.table.slice(part[0], part[1] - part[0]), rows.file)
     return encoded.X, encoded.y
 
 
 def _kept_rows(recipe: Recipe, rows: Rows | CleanRows) -> Rows | CleanRows:
     if isinstance(rows, CleanRows) or not recipe.may_drop:
         return rows
-    return Rows(recipe.kept(rows.table, rows.file), rows.file, rows.unit, rows.n_units)
+    kept = recipe.kept(rows.table, rows.file, rows.duplicates)
+    return Rows(kept, rows.file, rows.unit, rows.n_units)
 
 
 def _same(rows: Rows | CleanRows) -> Rows | CleanRows:

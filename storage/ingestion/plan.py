@@ -9,8 +9,10 @@ from storage.errors import InvalidData
 from storage.ingestion.column import Column
 from storage.ingestion.infer import resolved_columns
 from storage.ingestion.joined_tables import JoinedTable
+from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.recipe import Recipe
-from storage.ingestion.sources import Source
+from storage.ingestion.source import Source
+from storage.messages import first_texts, short_text
 
 __all__ = ["check_names", "columns_of_recipe", "planned_columns"]
 
@@ -72,9 +74,8 @@ def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:
     InvalidData
         When the source lacks a column.
     """
-    steps = (*recipe.features, recipe.target)
-    check_names(source, [*recipe.raw_names, recipe.target.name])
-    return {step.name: replace(step.column, categories=step.categories) for step in steps}
+    check_names(source, columns_to_read([step.name for step in recipe.steps], recipe.joins))
+    return {step.name: replace(step.column, categories=step.categories) for step in recipe.steps}
 
 
 def _declared_columns(
@@ -86,9 +87,21 @@ def _declared_columns(
 ) -> dict[str, Column]:
     if isinstance(features, str):
         raise TypeError(f"features must be a sequence of names, got {features!r}")
+    for name, column in columns.items():
+        if type(column) is not Column:
+            raise TypeError(f"columns[{name!r}] must be a storage.Column, got {column!r}")
     names = [*source.names, *added]
-    chosen = [*(features if features is not None else (n for n in names if n != target))]
+    keys = _keys(columns, None if features is None else [*features, target])
+    chosen = [
+        *(features if features is not None else (n for n in names if n != target and n not in keys))
+    ]
     check_names(source, [target, *chosen, *columns], added)
+    not_stored = [name for name in (*chosen, target) if name in keys]
+    if not_stored:
+        raise ValueError(
+            f"column {not_stored[0]!r} is declared as a key, which is not stored: it can be "
+            f"neither a feature nor the target. Declare it as another kind, or leave it out of them"
+        )
     if target in chosen or len(set(chosen)) < len(chosen):
         raise ValueError("features must be distinct names, and must not include the target")
     if not chosen:
@@ -98,13 +111,23 @@ def _declared_columns(
             f"column {names.index('') + 1} of {source.description} has no name, such as the index "
             f"that pandas writes: give it a name, or list the columns to use with features="
         )
-    unused = [name for name in columns if name not in (*chosen, target)]
+    unused = [name for name in columns if name not in (*keys, *chosen, target)]
     if unused:
-        raise ValueError(f"columns declares {unused[0]!r}, which is neither feature nor target")
-    for name, column in columns.items():
-        if type(column) is not Column:
-            raise TypeError(f"columns[{name!r}] must be a storage.Column, got {column!r}")
-    return {name: columns.get(name, Column()) for name in (*chosen, target)}
+        raise ValueError(
+            f"columns declares {unused[0]!r}, which is neither feature nor target: leave it out, "
+            f"or declare it as storage.Column('key') if it only identifies rows"
+        )
+    return keys | {name: columns.get(name, Column()) for name in (*chosen, target)}
+
+
+def _keys(columns: Mapping[str, Column], used: Sequence[str] | None) -> dict[str, Column]:
+    """Return the columns that only identify rows; None for `used` means that all are used."""
+    return {
+        name: replace(column, kind="key")
+        for name, column in columns.items()
+        if column.kind == "key"
+        or (column.kind is None and column.duplicates != "allow" and used and name not in used)
+    }
 
 
 def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ()) -> None:
@@ -118,10 +141,9 @@ def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ())
     known = [*source.names, *added]
     for name in names:
         if name not in known:
-            shown = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
             raise InvalidData(
-                f"{source.description} has no column {name!r}: its columns are {shown}"
-                f"{_delimiter_hint(known)}"
+                f"{source.description} has no column {short_text(name)!r}: its columns are "
+                f"{first_texts(known, 8)}{_delimiter_hint(known)}"
             )
 
 
@@ -143,5 +165,10 @@ def _as_target(column: Column) -> Column:
         )
     if column.reference is not None:
         raise ValueError("reference leaves out a column of X, and the target is not in X")
+    if column.scale is not None:
+        raise ValueError(
+            "scale standardises a column of X, and predictions of a standardised target would be "
+            "in other units: leave it out for the target"
+        )
     # A row without a target cannot be trained on, so "keep" is not an option.
     return replace(column, missing="error") if column.missing == "keep" else column

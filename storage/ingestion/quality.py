@@ -201,7 +201,7 @@ class QualityReport:
 
 
 def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:
-    kind = f"{column.kind}, target" if is_target else column.kind
+    kind = f"{column.kind_and_unit}, target" if is_target else column.kind_and_unit
     lines = [f"  {column.name} ({kind}): {column.range}".rstrip()]
     for rule, count in column.broken.items():
         words = rule.replace("_", " ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,11 +47,15 @@ class Recipe:
         The step of y.
     joins : tuple of Lookup
         The tables whose columns are added to the raw rows before all other steps.
+    keys : tuple of Step
+        The columns that only identify rows: they are checked, and not stored. Raw rows that are
+        encoded need not have them.
     """
 
     features: tuple[Step, ...]
     target: Step
     joins: tuple[Lookup, ...] = ()
+    keys: tuple[Step, ...] = ()
 
     @classmethod
     def fitted(
@@ -63,10 +68,17 @@ class Recipe:
         InvalidData
             When a column has too many categories, or no value to impute from.
         """
-        *features, target = (
+        *steps, target = (
             Step.fitted(name, column, tally.columns[name]) for name, column in plan.items()
         )
-        return cls(tuple(features), target, joins)
+        features = tuple(step for step in steps if step.column.kind != "key")
+        keys = tuple(step for step in steps if step.column.kind == "key")
+        return cls(features, target, joins, keys)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of all columns, the target last."""
+        return (*self.keys, *self.features, self.target)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -75,17 +87,15 @@ class Recipe:
 
     @property
     def raw_names(self) -> tuple[str, ...]:
-        """Names of the columns that raw rows need, besides the target."""
+        """Names of the columns that raw rows need, besides the keys and the target."""
         return columns_to_read([step.name for step in self.features], self.joins)
 
     @property
     def may_drop(self) -> bool:
         """Whether a policy can leave out rows."""
         return any(lookup.unmatched == "drop" for lookup in self.joins) or any(
-            "drop" in (step.column.missing, step.column.unparsable, step.column.out_of_range,
-                       step.column.unknown)
-            for step in (*self.features, self.target)
-        )  # fmt: skip
+            step.column.may_drop or step.column.duplicates == "drop" for step in self.steps
+        )
 
     @property
     def target_dtype(self) -> np.dtype[Any]:
@@ -93,18 +103,31 @@ class Recipe:
         classes = self.target.classes
         return np.dtype(np.float64) if classes is None else np.min_scalar_type(len(classes) - 1)
 
-    def encode(self, table: pa.Table, where: str) -> EncodedRows:
+    def encode(
+        self, table: pa.Table, where: str, duplicates: Mapping[str, Mask] = MappingProxyType({})
+    ) -> EncodedRows:
         """Return X and y of raw rows; y is None if the table has no target column.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            The raw rows. Keys are checked if the table has them.
+        where : str
+            Where the rows come from, for messages.
+        duplicates : dict of str to ndarray of bool of shape (n_rows,)
+            By column, the rows whose value an earlier row has.
 
         Raises
         ------
         InvalidData
             When a value breaks a rule whose policy is an error. The message names the row.
         """
-        steps = list(self.features)
-        if self.target.name in table.column_names:
-            steps.append(self.target)
-        rows = CheckedRows.of({step.name: step.rules for step in steps}, self.joins, table, where)
+        absent = {step.name for step in (*self.keys, self.target)} - {*table.column_names}
+        for lookup in self.joins:
+            absent -= {*lookup.added.column_names}
+        steps = [step for step in self.steps if step.name not in absent]
+        rules = {step.name: step.rules for step in steps}
+        rows = CheckedRows.of(rules, self.joins, table, where, duplicates)
         for lookup, mask in zip(self.joins, rows.unmatched, strict=True):
             lookup.refuse_unmatched(rows.table, mask & rows.kept, where)
         for step in steps:
@@ -123,10 +146,11 @@ class Recipe:
             return X, None
         return X, self.target.imputed(rows.columns[self.target.name]).astype(self.target_dtype)
 
-    def kept(self, table: pa.Table, where: str) -> pa.Table:
+    def kept(self, table: pa.Table, where: str, duplicates: Mapping[str, Mask]) -> pa.Table:
         """Return the raw rows that no policy leaves out."""
-        rules = {step.name: step.rules for step in (*self.features, self.target)}
-        return table.filter(pa.array(CheckedRows.of(rules, self.joins, table, where).kept))
+        rules = {step.name: step.rules for step in self.steps}
+        rows = CheckedRows.of(rules, self.joins, table, where, duplicates)
+        return table.filter(pa.array(rows.kept))
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain values, for JSON."""
@@ -134,6 +158,7 @@ class Recipe:
             "features": [step.to_json() for step in self.features],
             "target": self.target.to_json(),
             "joins": [lookup.to_json() for lookup in self.joins],
+            "keys": [step.to_json() for step in self.keys],
         }
 
     @classmethod
@@ -141,7 +166,11 @@ class Recipe:
         """Return the recipe with these plain values."""
         features = tuple(Step.from_json(step) for step in plain["features"])
         target = Step.from_json(plain["target"])
-        names = [*(step.name for step in features), target.name]
+        keys = tuple(Step.from_json(step) for step in plain.get("keys", ()))
+        names = [*(step.name for step in (*keys, *features)), target.name]
+        kinds = {step.column.kind for step in (*features, target)}
+        if "key" in kinds or any(step.column.kind != "key" for step in keys):
+            raise ValueError("its keys are not apart from its features and its target")
         if not features or len({*names}) < len(names):
             raise ValueError("its columns are not distinct")
         joins: tuple[Lookup, ...] = ()
@@ -151,4 +180,4 @@ class Recipe:
         added = [name for lookup in joins for name in lookup.added.column_names]
         if len({*added}) < len(added) or target.name in added:
             raise ValueError("joined tables add columns twice, or the target")
-        return cls(features, target, joins)
+        return cls(features, target, joins, keys)

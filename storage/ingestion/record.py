@@ -19,7 +19,7 @@ from storage.versions import QUALITY
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
 
-__all__ = ["IngestRecord", "quality_of"]
+__all__ = ["IngestRecord", "quality_of", "units_of"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,29 @@ class IngestRecord:
             QualityReport.from_json(plain["quality"]),
             selection_from_json(plain.get("rows")),
         )
+
+
+def units_of(data: StoredArrays) -> dict[str, str]:
+    """Return the declared units of the columns of X and of the target, by their names.
+
+    Standardised columns have no unit. Data sets that :func:`~storage.ingest` did not make have no
+    units.
+
+    Raises
+    ------
+    MetadataCorrupt, DatasetReplaced
+        As for :meth:`IngestRecord.of`.
+    """
+    try:
+        recipe = IngestRecord.of(data).recipe
+    except NotADataset:
+        return {}
+    names = {*data.feature_names, data.target}
+    return {
+        step.name: step.column.unit
+        for step in (*recipe.features, recipe.target)
+        if step.column.unit is not None and step.column.scale is None and step.name in names
+    }
 
 
 def quality_of(data: StoredArrays, version: int) -> QualityReport:

@@ -39,17 +39,20 @@ class RemoteFiles(FsspecStore):
         with self._translated_errors(path):
             if mode != "rb":
                 raise ValueError(f"raw files are only read, and {path} was opened with {mode!r}")
-            return _RemoteFile(self, path, "rb")
+            # With its size, the file asks for nothing more until it is read.
+            return _RemoteFile(self, path, "rb", size=self.info(path)["size"])
 
     @contextmanager
     def _translated_errors(
         self, path: str, kinds: tuple[type[Exception], ...] = (BaseError,)
     ) -> Iterator[None]:
+        url = path if "://" in path else f"{self.protocol}://{path}"
         try:
             yield
+        except FileNotFoundError:
+            raise FileNotFoundError(without_credentials(f"no file is at {url}")) from None
         except kinds as error:
             kind = PermissionError if type(error).__name__ in _REFUSED else OSError
-            url = path if "://" in path else f"{self.protocol}://{path}"
             reason = str(error).strip().partition("\n")[0]
             if kind is PermissionError:
                 reason += ": check the credentials of this process and of all workers"

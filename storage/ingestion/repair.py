@@ -18,18 +18,21 @@ from storage.dataset import Dataset
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt, InvalidData
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.duplicates import Duplicates
 from storage.ingestion.encoded_source import read_rows
 from storage.ingestion.first_pass import count_and_keep
 from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.record import IngestRecord
-from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.source import Source
+from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
 from storage.local_files import LocalFiles
 from storage.opening import open_dataset
+from storage.progress import stage
 from storage.store import Store
 from storage.verify import VerifyReport
 from storage.writer import BlockWriter
@@ -136,9 +139,11 @@ class _SourceRows(NamedTuple):
 def _rows_of_tables(record: IngestRecord, source: Source) -> _SourceRows:
     plan = columns_of_recipe(source, record.recipe)
     joins = record.recipe.joins
-    rows = partial(read_rows, source, record.rows, columns_to_read([*plan], joins))
-    n_kept = count_and_keep(rows(), (), plan, joins).n_kept
-    X, y = encoded_arrays(record.recipe, rows(), n_kept)
+    read = partial(read_rows, source, record.rows)
+    duplicates = Duplicates.of(read, plan, joins)
+    columns = columns_to_read([*plan], joins)
+    n_kept = count_and_keep(duplicates.marked(read(columns)), (), plan, joins).n_kept
+    X, y = encoded_arrays(record.recipe, duplicates.marked(read(columns)), n_kept)
     return _SourceRows(X, y, sum(n_kept), source.description)
 
 
@@ -156,7 +161,8 @@ def _write_again(data: Dataset, rows: _SourceRows, bad: Sequence[ChunkCorrupt]) 
         [part] = arrays[chunk.array][slice(*chunk.rows)].rechunk(-1).to_delayed().ravel()
         name = f"repair-{chunk.array}-{chunk.chunk}-{uuid.uuid4().hex}"
         tasks.append(write(part, dask_key_name=name))
-    written: Sequence[bool] = compute(*tasks)
+    with stage("repair", len(tasks)):
+        written: Sequence[bool] = compute(*tasks)
     other = [chunk for chunk, right in zip(bad, written, strict=True) if not right]
     if other:
         raise InvalidData(

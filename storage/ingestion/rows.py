@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from storage.errors import InvalidData
+from storage.messages import first_texts
 
-__all__ = ["Rows", "check_names", "nth_unskipped", "table_of_frame"]
+__all__ = ["Rows", "arrow_texts", "check_names", "nth_unskipped", "table_of_frame"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Rows:
         Columns of a text that the table may hold as numbers.
     as_texts : callable or None
         Reads columns of the same partition as texts; None if `numbers` is empty.
+    duplicates : dict of str to ndarray of bool
+        By column, the rows of the table whose value an earlier row of the source has.
     """
 
     table: pa.Table
@@ -63,6 +66,7 @@ class Rows:
     unassigned_values: tuple[str | None, ...] = ()
     numbers: frozenset[str] = frozenset()
     as_texts: Callable[[Sequence[str]], Rows] | None = None
+    duplicates: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     def __sizeof__(self) -> int:
         """Return the bytes in memory: Dask moves the largest results to disk if memory is short."""
@@ -123,7 +127,7 @@ def table_of_frame(frame: Any, columns: Sequence[str], where: str) -> pa.Table:
     missing = [name for name in columns if name not in by_name]
     if missing:
         raise InvalidData(
-            f"{where} has no column {missing[0]!r}: its columns are {', '.join([*by_name][:8])}"
+            f"{where} has no column {missing[0]!r}: its columns are {first_texts(by_name, 8)}"
         )
     return pa.table({name: _arrow(frame[by_name[name]]) for name in columns})
 
@@ -134,9 +138,13 @@ def _arrow(series: Any) -> Any:
     try:
         found = pa.Array.from_pandas(series)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        missing = series.isna()
-        found = pa.array(
-            [None if gap else str(each) for each, gap in zip(series, missing, strict=True)],
-            pa.large_string(),
-        )
+        found = arrow_texts(series, series.isna())
     return found
+
+
+def arrow_texts(values: Iterable[Any], missing: Iterable[Any]) -> pa.Array:
+    """Return Python objects of several types as texts, and missing ones as null."""
+    return pa.array(
+        [None if gap else str(each) for each, gap in zip(values, missing, strict=True)],
+        pa.large_string(),
+    )

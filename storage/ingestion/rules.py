@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from storage.ingestion.column import Column, limit
 __all__ = ["RULES", "Checked", "check_column"]
 
 #: In the order in which a value is checked.
-RULES = ("unparsable", "out_of_range", "unknown", "missing")
+RULES = ("unparsable", "out_of_range", "unknown", "missing", "duplicates")
 
 #: The missing value of a dtype, by the kind of the dtype.
 _NOTHING: dict[str, Any] = {"f": np.nan, "M": np.datetime64("NaT", "us"), "i": -1}
@@ -35,13 +35,18 @@ class Checked:
     drop : ndarray of bool
         Rows that a policy leaves out.
     texts : tuple of str
-        The category at each position that `values` names.
+        The category or key at each position that `values` names.
     """
 
     values: npt.NDArray[Any]
     broken: dict[str, Mask]
     drop: Mask
     texts: tuple[str, ...]
+
+    def with_duplicates(self, where: Mask, column: Column) -> Checked:
+        """Return the column with a mask of the rows whose value an earlier row has."""
+        drop = self.drop | where if column.duplicates == "drop" else self.drop
+        return replace(self, broken={**self.broken, "duplicates": where}, drop=drop)
 
 
 def check_column(

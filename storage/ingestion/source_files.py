@@ -28,6 +28,7 @@ __all__ = [
 SUFFIXES = {
     "CSV": (".csv", ".tsv", ".txt"),
     "Parquet": (".parquet", ".parq", ".pq"),
+    "Arrow": (".arrow", ".arrows", ".feather", ".ipc"),
     "NumPy": (".npy", ".npz"),
 }
 

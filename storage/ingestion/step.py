@@ -19,6 +19,7 @@ from storage.ingestion.column import Column, limit
 from storage.ingestion.feature_columns import FeatureColumns, Indicators, Values
 from storage.ingestion.rules import Checked
 from storage.ingestion.tally import ColumnTally
+from storage.messages import first_texts, short_text
 from storage.metadata import shortened
 from storage.plain_values import from_plain
 from storage.schema import Label
@@ -47,12 +48,16 @@ class Step:
         The categories, found or declared; None for other kinds.
     fill : float, str or None
         The value that replaces missing values, if the policy is to impute.
+    mean, std : float or None
+        What the values are standardised by: they become ``(x - mean) / std``; None if they are not.
     """
 
     name: str
     column: Column
     categories: tuple[str, ...] | None
     fill: Label | None
+    mean: float | None = None
+    std: float | None = None
 
     @classmethod
     def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
@@ -61,15 +66,16 @@ class Step:
         Raises
         ------
         InvalidData
-            When there are too many categories, or nothing to impute from.
+            When there are too many categories, or nothing to impute from or to standardise by.
         """
         categories = None
         if column.kind == "category":
             if found.crowded:
-                some = ", ".join(map(repr, [*(found.categories or {})][:3]))
+                some = first_texts([*(found.categories or {})][:3], 3, quoted=True)
                 raise InvalidData(
-                    f"column {name!r} has more than {column.max_categories:,} categories ({some}, "
-                    f"...): leave it out with features=, declare it as another kind, or allow more "
+                    f"column {name!r} has more than {column.max_categories:,} categories "
+                    f"({some}, ...): leave it out with features=, declare it as another kind, "
+                    f"such as storage.Column('key') if it only identifies rows, or allow more "
                     f"with storage.Column('category', max_categories=...)"
                 )
             categories = _categories(column, found)
@@ -85,7 +91,8 @@ class Step:
                 raise InvalidData(
                     f"column {name!r} has no value to impute from: give fill_value, or leave it out"
                 )
-        return cls(name, column, categories, fill)
+        mean, std = _standard(name, found) if column.scale == "standard" else (None, None)
+        return cls(name, column, categories, fill, mean, std)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -125,7 +132,8 @@ class Step:
             wrong = np.flatnonzero(broken & kept)
             if len(wrong) and getattr(self.column, rule) == "error":
                 row = int(wrong[0])
-                value = text_at(array, row)
+                text = text_at(array, row)
+                value = text and short_text(text)
                 raise InvalidData(
                     f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
@@ -155,6 +163,8 @@ class Step:
         """Return the columns of X for cleaned values."""
         if self.column.kind == "datetime":
             return Values(_parts(values, self.column.parts))
+        if self.mean is not None and self.std is not None:
+            values = (values - self.mean) / self.std
         if self.column.kind != "category":
             return Values(values[:, None])
         if self.column.encoding == "codes":
@@ -197,6 +207,16 @@ class Step:
             _check_reference(self.name, self.column.reference, categories)
         if self.fill is not None:
             limit(self.fill, kind)
+        self._check_scale()
+
+    def _check_scale(self) -> None:
+        if self.column.scale is None:
+            if self.mean is not None or self.std is not None:
+                raise ValueError(f"column {shortened(self.name)} is not declared to be scaled")
+        elif self.mean is None or self.std is None:
+            raise ValueError(f"column {shortened(self.name)} has no mean and no std to scale by")
+        elif not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"the mean or the std of {shortened(self.name)} cannot scale values")
 
 
 def _check_reference(name: str, reference: str | None, categories: Sequence[str]) -> None:
@@ -210,14 +230,15 @@ def _check_reference(name: str, reference: str | None, categories: Sequence[str]
     if reference is None:
         return
     if reference not in categories:
-        some = ", ".join(map(repr, categories[:8])) + ", ..." * (len(categories) > 8)
+        some = first_texts(categories, 8, quoted=True)
         raise InvalidData(
-            f"column {name!r} has no category {reference!r}, which is its reference: it has {some}"
+            f"column {name!r} has no category {short_text(reference)!r}, which is its reference: "
+            f"it has {some}"
         )
     if len(categories) == 1:
         raise InvalidData(
-            f"column {name!r} has no category but its reference {reference!r}, so no column is "
-            f"left: leave it out with features="
+            f"column {name!r} has no category but its reference {short_text(reference)!r}, so no "
+            f"column is left: leave it out with features="
         )
 
 
@@ -230,6 +251,7 @@ def violation(rule: str, column: Column) -> str:
         "out_of_range": f"a value outside {low} to {high}",
         "unknown": "a value that is none of the categories",
         "missing": "a missing value",
+        "duplicates": "a value that an earlier row has",
     }[rule]
 
 
@@ -258,6 +280,26 @@ def _imputed(column: Column, found: ColumnTally) -> Label | None:
         return None
     most = max(counts, key=lambda each: counts[each])  # the first of several, which are sorted
     return float(most == "True") if column.kind == "boolean" else most
+
+
+def _standard(name: str, found: ColumnTally) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a column, or 1 if it is constant."""
+    summary = found.summary
+    if summary is None or not summary.count[0]:
+        raise InvalidData(
+            f"column {name!r} has no value to standardise by: leave it out with features=, or "
+            f"declare it without scale"
+        )
+    if summary.low[0] == summary.high[0]:
+        return float(summary.low[0]), 1.0
+    mean, std = float(summary.mean[0]), float(np.sqrt(summary.squares[0] / summary.count[0]))
+    if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
+        raise InvalidData(
+            f"column {name!r} cannot be standardised: its values, {summary.low[0]:g} to "
+            f"{summary.high[0]:g}, are too large or too close to each other for the squares of "
+            f"float64. Convert them to another unit, or declare the column without scale"
+        )
+    return mean, std
 
 
 def _parts(times: Array, parts: Sequence[str]) -> Array:

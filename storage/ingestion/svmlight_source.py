@@ -27,6 +27,7 @@ from storage.ingestion.source_files import (
 from storage.ingestion.svmlight_files import SVMLightBlock, is_svmlight, svmlight_blocks
 from storage.ingestion.svmlight_format import SVMLightFormat, as_labels
 from storage.ingestion.svmlight_lines import LineRules
+from storage.progress import stage
 
 __all__ = ["SVMLightSource", "is_svmlight_source", "open_svmlight"]
 
@@ -125,12 +126,12 @@ def open_svmlight(source: Any, form: SVMLightFormat, nbytes: int) -> SVMLightSou
     description = described(paths)
     count = partial(_count, _rules(form), form.classes == "auto")
     name = f"count-svmlight-{uuid.uuid4().hex}"
-    counts: Sequence[_Counts] = compute(
-        *(
-            delayed(count, traverse=False)(block, dask_key_name=f"{name}-{number}")
-            for number, block in enumerate(blocks)
-        )
-    )
+    tasks = [
+        delayed(count, traverse=False)(block, dask_key_name=f"{name}-{number}")
+        for number, block in enumerate(blocks)
+    ]
+    with stage("count", len(tasks)):
+        counts: Sequence[_Counts] = compute(*tasks)
     form = _completed(form, counts, description)
     X, y = _arrays(blocks, [each.n_rows for each in counts], form)
     density = max(each.n_entries / each.n_rows for each in counts if each.n_rows)

@@ -20,6 +20,7 @@ from storage.ingestion.column import Column
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import RULES, Checked
+from storage.messages import short_text
 from storage.quantiles import QuantileSketch
 from storage.summary import Summary, summary_of
 
@@ -29,7 +30,6 @@ __all__ = ["EXAMPLES", "ColumnTally", "Example", "JoinTally", "Tally", "joined",
 EXAMPLES = 5
 #: Most sketches of a column in a tally of several partitions. They take 128 KiB.
 _MAX_SKETCHES = 64
-_MAX_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class ColumnTally:
         are many, for each group of partitions.
     categories : dict of str to int or None
         Number of kept rows with each category or truth value.
+    n_values : int or None
+        Number of kept rows that have a value, for keys; None for other kinds.
     crowded : bool
         Whether there are more categories than allowed; `categories` then lacks some.
     """
@@ -81,6 +83,7 @@ class ColumnTally:
     summary: Summary | None = None
     sketches: tuple[QuantileSketch, ...] = ()
     categories: Mapping[str, int] | None = None
+    n_values: int | None = None
     crowded: bool = False
 
 
@@ -144,7 +147,7 @@ def tally_rows(
     rows = rows.as_written([name for name in rows.numbers if _has_examples(rows, checked, name)])
     n_rows, kept = rows.table.num_rows, checked.kept
     malformed = tuple(
-        Example(rows.file, rows.unit, number + rows.first, _short(text))
+        Example(rows.file, rows.unit, number + rows.first, short_text(text))
         for number, text in rows.malformed[:EXAMPLES]
     )
     return Tally(
@@ -155,7 +158,7 @@ def tally_rows(
         malformed,
         len(rows.unassigned),
         tuple(
-            Example(rows.file, rows.unit, number + rows.first, text and _short(text))
+            Example(rows.file, rows.unit, number + rows.first, text and short_text(text))
             for number, text in zip(rows.unassigned, rows.unassigned_values, strict=False)
         ),
         {
@@ -183,7 +186,7 @@ def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: R
     examples = []
     for row in np.flatnonzero(wrong)[:EXAMPLES].tolist():
         key = join.key_text(rows.table, row)
-        examples.append(Example(rows.file, rows.unit, rows.number(row), key and _short(key)))
+        examples.append(Example(rows.file, rows.unit, rows.number(row), key and short_text(key)))
     return JoinTally(int(wrong.sum()), tuple(examples))
 
 
@@ -205,6 +208,8 @@ def _of_column(
         if rule in broken
     }
     values = checked.values[kept]
+    if column.kind == "key":
+        return ColumnTally(broken, examples, n_values=int(np.count_nonzero(values >= 0)))
     if column.kind in ("number", "datetime"):
         numbers = _numbers(values)
         summary = summary_of(numbers[:, None]) if len(numbers) else None
@@ -236,11 +241,7 @@ def _numbers(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def _raw(rows: Rows, name: str, row: int) -> str | None:
     text = text_at(rows.table.column(name), row)
-    return None if text is None else _short(text)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."
+    return None if text is None else short_text(text)
 
 
 def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
@@ -315,6 +316,7 @@ def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally
         summary,
         _joined_sketches([part.sketches for part in parts if part.sketches]),
         categories,
+        None if column.kind != "key" else sum(part.n_values or 0 for part in parts),
         crowded,
     )
 

@@ -362,7 +362,8 @@ def test_workers_are_started_and_end(dlbd, data, models, tmp_path, monkeypatch):
 
     class Seen(workers.LocalCluster):
         def __init__(self, **given):
-            begun.append(given)
+            environment = dask.config.get("distributed.nanny.pre-spawn-environ")
+            begun.append(given | {"environment": dict(environment)})
             # Quick to start. Its memory is that of all tests here, which the limit is not for.
             quick = {"processes": False, "protocol": "tcp://", "memory_limit": 0}
             super().__init__(**given | quick)
@@ -375,6 +376,8 @@ def test_workers_are_started_and_end(dlbd, data, models, tmp_path, monkeypatch):
     (given,) = begun
     assert (given["n_workers"], given["memory_limit"]) == (1, 500_000_000)
     assert given["processes"]
+    assert given["environment"]["MALLOC_TRIM_THRESHOLD_"] == 2**25
+    assert given["environment"]["OMP_NUM_THREADS"] == 1
     assert not os.path.exists(given["local_directory"])
     assert (load(out).coef_ == models["delay"].coef_).all()
 
@@ -528,7 +531,10 @@ def test_without_a_package_that_opens_data_sets(dlbd, data, monkeypatch):
     from dlbd_estimators.cli import registered
 
     monkeypatch.setattr(registered, "DATA", "another.group")
-    says(dlbd("score", data / "late.model", data / "late.zarr"), "can open data sets")
+    says(
+        dlbd("score", data / "late.model", data / "late.zarr"),
+        "has the function 'open' of data sets",
+    )
 
 
 # ---- what it says of itself

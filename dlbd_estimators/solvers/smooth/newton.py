@@ -149,7 +149,8 @@ class Newton(Minimizer[NewtonState]):
         evaluation = yield from _evaluate(problem, state)
         columns = evaluation.columns or state.columns
         assert columns is not None
-        if state.hessian_dtype == "float32" and squares_underflow_float32(columns):
+        first = state.base is None and state.hessian_dtype == "float32"
+        if first and squares_underflow_float32(columns):
             problem = problem.with_known(evaluation.known)
             state = replace(state, parameters=evaluation.point, hessian_dtype="float64")
             evaluation = yield from _evaluate(problem, state)

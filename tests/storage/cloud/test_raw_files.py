@@ -15,6 +15,7 @@ from obstore.store import from_url
 
 import storage
 from storage.errors import UnsupportedURL
+from storage.ingestion.sources import source_of
 
 FRAME = pd.DataFrame({"x": np.arange(300) / 7, "kind": ["a", "b", "c"] * 100, "y": [0, 1, 1] * 100})
 
@@ -24,6 +25,7 @@ def write_files(folder):
         part = FRAME.iloc[100 * number : 100 * number + 100]
         part.to_csv(folder / f"{number}.csv", index=False)
         part.to_parquet(folder / f"{number}.parquet")
+        part.reset_index(drop=True).to_feather(folder / f"{number}.arrow")
     FRAME.to_csv(folder / "all.csv.gz", index=False)
     return folder
 
@@ -55,7 +57,7 @@ def same(found, expected):
     assert found[2] == expected[2]
 
 
-@pytest.mark.parametrize("name", ["*.csv", "all.csv.gz", "*.parquet", "1.csv"])
+@pytest.mark.parametrize("name", ["*.csv", "all.csv.gz", "*.parquet", "*.arrow", "1.csv"])
 def test_files_of_an_object_store(remote, raw, tmp_path, name):
     expected = ingested(raw / name, tmp_path)
     same(ingested(f"{remote}/{name}", tmp_path), expected)
@@ -80,6 +82,14 @@ def _set_environment(values):
 def _unset_environment(names):
     for name in names:
         os.environ.pop(name, None)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_a_file_that_is_deleted_during_an_ingest_is_named(remote, kind):
+    source = source_of(f"{remote}/1.{kind}", None, 2**20)
+    obstore.delete(from_url(remote, client_options={"allow_http": True}), f"1.{kind}")
+    with pytest.raises(FileNotFoundError, match=rf"no file is at .*raw/1\.{kind}"):
+        source.loaded(source.names)
 
 
 def test_what_is_not_there_or_not_allowed(remote, tmp_path, server, monkeypatch):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+import dask.dataframe as dd
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import storage
@@ -57,3 +60,40 @@ def test_missing_values_do_not_count(tmp_path):
     source = written(tmp_path, with_some(NUMBERS, ["NA"] * (N - 3)))
     data = storage.ingest(source, tmp_path / "d", target="y")
     assert data.quality.columns["x"].kind == "number"
+
+
+def frames(values):
+    """Return the same columns as each kind of source that has texts in memory."""
+    frame = pd.DataFrame({"x": values, "y": range(len(values))})
+    return {
+        "pandas": frame,
+        "pandas-objects": frame.astype({"x": object}),
+        "polars": pl.from_pandas(frame),
+        "arrow": pa.Table.from_pandas(frame),
+        "dask": dd.from_pandas(frame, npartitions=2),
+    }
+
+
+@pytest.mark.parametrize("kind", ["pandas", "pandas-objects", "polars", "arrow", "dask"])
+def test_texts_of_frames_are_read_as_in_csv(tmp_path, kind):
+    source = frames(["unknown", "nan", *NUMBERS])[kind]
+    match = r"not a number: 'unknown' in row 0 .*or storage\.Column\('category'\)"
+    with pytest.raises(storage.InvalidData, match=match):
+        storage.ingest(source, tmp_path / "d", target="y")
+    columns = {"x": Column(unparsable="drop")}
+    data = storage.ingest(source, tmp_path / "d", target="y", columns=columns)
+    assert (data.feature_names, data.n_samples) == (("x",), N + 1)
+    assert data.quality.columns["x"].broken == {"unparsable": 1, "missing": 1}
+
+
+def test_objects_of_several_types_are_read_as_in_csv(tmp_path):
+    source = pd.DataFrame({"x": [*range(N), "unknown"], "y": range(N + 1)})
+    with pytest.raises(storage.InvalidData, match=f"not a number: 'unknown' in row {N}"):
+        storage.ingest(source, tmp_path / "d", target="y")
+
+
+def test_declared_categories_of_a_frame_are_categories(tmp_path):
+    frame = frames(["3", "1", "3", "2"])["pandas"].astype({"x": "category"})
+    for number, source in enumerate([frame, pl.from_pandas(frame), dd.from_pandas(frame)]):
+        data = storage.ingest(source, tmp_path / f"{number}", target="y")
+        assert data.feature_names == ("x_1", "x_2", "x_3")

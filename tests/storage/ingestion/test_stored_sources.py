@@ -63,5 +63,5 @@ def test_an_arrow_batch_is_its_table(tmp_path):
 
 
 def test_other_xarray_objects_are_refused(tmp_path):
-    with pytest.raises(TypeError, match=r"cannot ingest a DataArray: .* an xarray Dataset"):
-        storage.ingest(xr.DataArray(np.eye(3)), tmp_path / "d", target="y")
+    with pytest.raises(TypeError, match=r"cannot ingest a Variable: .* an xarray Dataset or"):
+        storage.ingest(xr.Variable("x", np.eye(3)[0]), tmp_path / "d", target="y")
