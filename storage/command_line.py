@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from storage.dataset import Dataset
+from storage.errors import NotADataset
 from storage.opening import open_dataset
 from storage.progress_bar import progress_bar
 
@@ -92,7 +93,19 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "nbytes": dataset.nbytes,
         "nbytes_stored": dataset.nbytes_stored,
         "source": dataset.schema.source,
+        "rows": _selection(dataset),
         "written": dataset.schema.created,
         "version": dataset.version,
         "versions": [asdict(version) for version in dataset.versions],
     }
+
+
+def _selection(dataset: Dataset) -> dict[str, Any] | None:
+    """Return by which column, and in which range, the rows were selected; None for all rows."""
+    from storage.ingestion.record import IngestRecord  # imports pyarrow
+
+    try:
+        rows = IngestRecord.of(dataset).rows
+    except NotADataset:  # made of arrays or svmlight files, of which no rows are selected
+        return None
+    return None if rows is None else rows.to_json()

@@ -166,6 +166,17 @@ def test_shuffle_stores_the_same_rows_in_another_order(dlbd, data, tmp_path):
     assert (other.y.compute() != one.y.compute()).any()
 
 
+def test_info_shows_which_rows_of_its_source_a_data_set_holds(dlbd, trips, data):
+    place = trips / "split.zarr"
+    words = ["ingest", trips / "1.csv", trips / "2.csv", "-o", place, "--target", "late"]
+    assert dlbd(*words, "--by-hash", "distance,0,0.999").exit_code == 0
+    assert "rows whose hash of 'distance' is in [0, 0.999)" in dlbd("info", place).stdout
+    assert json_from(dlbd("info", place, "--json"))["rows"] == {
+        "by": "HashSplit", "column": "distance", "start": 0.0, "stop": 0.999, "seed": 0,
+    }  # fmt: skip
+    assert json_from(dlbd("info", data / "late.zarr", "--json"))["rows"] is None
+
+
 def test_info_shows_what_a_data_set_is(dlbd, data):
     shown = dlbd("info", data / "late.zarr", "--head", "2")
     assert shown.exit_code == 0

@@ -19,13 +19,7 @@ import pytest
 import zarr
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from scipy import sparse
 
 import storage
@@ -56,15 +50,6 @@ class Rows:
         return Rows(joined)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A data set that was opened at some time, its rows then, and the data set that it was."""
-
-    data: storage.Dataset
-    rows: Rows
-    dataset_id: str
-
-
 def dense(values):
     return values.toarray() if sparse.issparse(values) else values
 
@@ -82,6 +67,7 @@ class StoredRows(RuleBasedStateMachine):
         self.dataset_id = None
         #: Chunks that may be damaged: version, array, number of the chunk.
         self.damaged = set()
+        #: Data sets that were opened at some time, their rows, and their identities.
         self.opened = []
         #: The raw files of all versions, and the file of an ingest that was killed.
         self.files, self.unfinished = [], None
@@ -182,22 +168,20 @@ class StoredRows(RuleBasedStateMachine):
         if self.versions:
             with pytest.raises(storage.DatasetExists):
                 self.store(rows, file)
-        options = {"overwrite": bool(self.versions), "expected_rows": expected}
-        done = self.run(lambda: self.store(rows, file, **options), [rows], [file], kill)
-        self.unfinished = None if done else (rows, file, expected)
-        if done:
-            self.nothing_is_left_behind()
+        self.unfinished = (rows, file), {"expected_rows": expected}
+        self.finish(kill, overwrite=bool(self.versions))
 
     @precondition(lambda self: self.kind == "ingested" and self.unfinished)
     @rule(kill=kills)
     def resume(self, kill):
         """Continue the ingest that was killed."""
-        rows, file, expected = self.unfinished
-        options = {"overwrite": True, "resume": True, "expected_rows": expected}
-        done = self.run(lambda: self.store(rows, file, **options), [rows], [file], kill)
-        if done:
+        self.finish(kill, overwrite=True, resume=True)
+
+    def finish(self, kill, **options):
+        (rows, file), others = self.unfinished
+        if self.run(lambda: self.store(rows, file, **others, **options), [rows], [file], kill):
             self.unfinished = None
-            self.nothing_is_left_behind()
+            assert [entry.name for entry in self.path.parent.iterdir()] == ["d"]
 
     @precondition(lambda self: self.versions)
     @rule(n=n_rows, seed=seeds, kill=kills)
@@ -319,18 +303,18 @@ class StoredRows(RuleBasedStateMachine):
         for number, rows in enumerate(self.versions, 1):
             data = storage.open_dataset(self.path, version=number)
             self.has(data, rows, number)
-            self.opened.append(Opened(data, rows, self.dataset_id))
+            self.opened.append((data, rows, self.dataset_id))
         self.opened = self.opened[-6:]
 
     @precondition(lambda self: self.opened)
     @rule(which=st.integers(0, 5))
     def read_what_was_opened_before(self, which):
-        opened = self.opened[which % len(self.opened)]
-        if opened.dataset_id == self.dataset_id:
-            self.has(opened.data, opened.rows, opened.data.version)
+        data, rows, dataset_id = self.opened[which % len(self.opened)]
+        if dataset_id == self.dataset_id:
+            self.has(data, rows, data.version)
             return
         with pytest.raises(storage.DatasetReplaced):
-            dask.compute(opened.data.X, opened.data.y)
+            dask.compute(data.X, data.y)
 
     @precondition(lambda self: self.versions)
     @rule(data=st.data())
@@ -357,9 +341,6 @@ class StoredRows(RuleBasedStateMachine):
         for name in names:
             [length] = lengths
             np.testing.assert_array_equal(group[name][:], self.versions[-1].arrays[name][:length])
-
-    def nothing_is_left_behind(self):
-        assert [entry.name for entry in self.path.parent.iterdir()] == ["d"]
 
 
 TestStoredRows = StoredRows.TestCase
