@@ -28,13 +28,14 @@ class Progress(NamedTuple):
     Parameters
     ----------
     stage : str
-        What is done now: ``"count"`` reads all rows of a source or of blocks of unknown length,
-        ``"shuffle"`` deals rows out, ``"write"`` writes blocks, ``"verify"`` reads chunks,
-        ``"repair"`` writes chunks again, ``"resume"`` checks what a killed writing has left,
-        ``"complete"`` copies the chunks of an append to their final names.
+        What is done now: ``"compare"`` looks for duplicates, ``"count"`` reads all rows of a source
+        or of blocks of unknown length, ``"shuffle"`` deals rows out, ``"write"`` writes blocks,
+        ``"verify"`` reads chunks, ``"repair"`` writes chunks again, ``"resume"`` checks what a
+        killed writing has left, ``"complete"`` copies the chunks of an append to their final names.
     done : int
         Number of tasks that are done. In the stage ``"write"`` a task is one block of one array, in
-        the stage ``"count"`` one part of the source.
+        the stage ``"count"`` one part of the source, in the stage ``"compare"`` a share of the
+        values.
     total : int
         Number of tasks of the stage, at least 1.
 

@@ -29,6 +29,7 @@ from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import in_one_layer
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import Checked
+from storage.progress import stage
 
 __all__ = ["Duplicates"]
 
@@ -124,7 +125,9 @@ class Duplicates:
         buckets = [
             repeated(*parts[start : start + len(rows)]) for start in range(0, len(parts), len(rows))
         ]
-        return cls(tuple(map(_joined, zip(*compute(*buckets), strict=True))))
+        with stage("compare", n_buckets):
+            found = compute(*buckets)
+        return cls(tuple(map(_joined, zip(*found, strict=True))))
 
     def marked(self, rows: Sequence[LazyRows]) -> list[LazyRows]:
         """Return the rows of each partition, with the duplicates marked."""

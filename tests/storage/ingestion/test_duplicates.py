@@ -165,7 +165,10 @@ def test_an_error_names_the_first_rows_and_what_to_do(tmp_path, rows):
 
 
 def test_the_report_shows_them_and_keys_are_not_stored(tmp_path, rows):
-    data = storage.ingest(rows, tmp_path / "d", target="y", columns=KEY)
+    seen = []
+    with storage.listening(seen.append):
+        data = storage.ingest(rows, tmp_path / "d", target="y", columns=KEY)
+    assert [*dict.fromkeys(now.stage for now in seen)] == ["compare", "count", "write"]
     assert stored(data) == [0, 1, 3, 4, 5]
     assert data.feature_names == ("x",)
     lines = repr(data.quality).splitlines()
