@@ -14,6 +14,7 @@ from dask.array.core import map_blocks
 from storage.columns import advice_for, number_dtype
 from storage.computing import compute
 from storage.kinds import as_arrays
+from storage.progress import stage
 from storage.shuffles import check_same_shuffle
 
 __all__ = ["Array", "Inputs", "column_names", "stored_dtype", "weight_dtype"]
@@ -68,7 +69,8 @@ class Inputs:
             for name, array in self.arrays.items()
             if isinstance(array, DaskArray) and any(isnan(rows) for rows in array.chunks[0])
         }
-        found = dict(zip(unknown, compute(*unknown.values()), strict=True))
+        with stage("count", sum(counts.npartitions for counts in unknown.values())):
+            found = dict(zip(unknown, compute(*unknown.values()), strict=True))
         return {
             name: _with_rows(array, found[name])
             if name in found and isinstance(array, DaskArray)

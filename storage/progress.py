@@ -28,10 +28,10 @@ class Progress(NamedTuple):
     Parameters
     ----------
     stage : str
-        What is done now: ``"count"`` reads all rows of a source, ``"shuffle"`` deals them out,
-        ``"write"`` writes blocks, ``"verify"`` reads chunks, ``"repair"`` writes chunks again,
-        ``"resume"`` checks what a killed writing has left, ``"complete"`` copies the chunks of an
-        append to their final names.
+        What is done now: ``"count"`` reads all rows of a source or of blocks of unknown length,
+        ``"shuffle"`` deals rows out, ``"write"`` writes blocks, ``"verify"`` reads chunks,
+        ``"repair"`` writes chunks again, ``"resume"`` checks what a killed writing has left,
+        ``"complete"`` copies the chunks of an append to their final names.
     done : int
         Number of tasks that are done. In the stage ``"write"`` a task is one block of one array, in
         the stage ``"count"`` one part of the source.

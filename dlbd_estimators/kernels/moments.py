@@ -27,8 +27,9 @@ from dlbd_estimators.kernels.sparse_products import (
 )
 from dlbd_estimators.kernels.sparse_rows import chosen_rows
 
-#: The largest squared mean, relative to the variance, of columns that are not centred.
-_NEAR = {np.float32: 1.0, np.float64: 100.0}
+#: The largest squared mean, relative to the variance, of columns that are not centred. Products
+#: then lose one binary digit. If they lost more, Ridge on nearly dependent columns would show it.
+_NEAR = 1.0
 #: A longer sum in float32, of numbers that are almost equal, would lose digits.
 _MOST_SUMMED_ROWS = 1024
 
@@ -105,7 +106,7 @@ class MomentsKernel(Kernel[Moments]):
             shift[n_features:] = centre_of(targets, weights, size)
         if weights is None and dtype == block.X.dtype and targets.shape[1] == 1:
             features, middle = shift[:n_features], float(shift[n_features])
-            if not self.centre or is_near_zero(features, sample, _NEAR[dtype.type]):
+            if not self.centre or is_near_zero(features, sample, _NEAR):
                 return self._of_stored_rows(block, selected, targets[:, 0], middle)
         tile = scratch("wide", (min(size, n_rows), width), dtype)
         product = scratch("product", (width, width), tile.dtype)

@@ -97,7 +97,7 @@ class ArrowStreamPiece:
             When the file lacks a column, is damaged, or was changed while it was read.
         """
         with _opened(self.filesystem, self.path) as file:
-            content = b"".join(_bytes(file, *each) for each in (*self.before, *self.batches))
+            content = b"".join(_bytes(file, *place) for place in (*self.before, *self.batches))
             schema = pa.ipc.open_stream(content).schema
             options = _only(schema, columns, self.path)
             reader = pa.ipc.open_stream(content, options=options)

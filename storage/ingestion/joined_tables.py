@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from storage.dataset import Dataset
 from storage.errors import InvalidData
-from storage.frames import is_frame
 from storage.ingestion.join import Join
 from storage.ingestion.keys import KeyIndex, one_array, plain_array
 from storage.ingestion.lookup import MAX_NBYTES, Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.source import Source
+from storage.ingestion.source_files import paths_of
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.messages import first_texts, short_text
 
@@ -78,12 +77,12 @@ def load_tables(joins: Sequence[Join], source: Source) -> tuple[JoinedTable, ...
 
 
 def _load(join: Join, names: Sequence[str], number: int) -> JoinedTable:
-    if isinstance(join.table, Dataset) or (is_frame(join.table) and join.table.ndim == 2):
+    raw = source_of(join.table, None, PARTITION_NBYTES)
+    if raw.may_share_tasks and paths_of(join.table) is None:
         raise TypeError(
             f"the table of joins[{number}] is a lazy {type(join.table).__name__}, and a joined "
             f"table is held in memory: give table.compute() if it fits"
         )
-    raw = source_of(join.table, None, PARTITION_NBYTES)
     where = join.name or raw.description
     if join.name is None and isinstance(join.table, str | os.PathLike):
         where = os.path.basename(os.fspath(join.table).rstrip("/"))

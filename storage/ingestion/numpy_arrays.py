@@ -101,7 +101,7 @@ def columns_of_array(name: str, array: Any, where: str) -> dict[str, Any]:
         When the array has more than two dimensions.
     """
     if array.dtype.names:
-        return {each: array[each] for each in array.dtype.names}
+        return {field: array[field] for field in array.dtype.names}
     if array.ndim == 1:
         return {name: array}
     if array.ndim != 2:

@@ -241,7 +241,7 @@ def _numpy_files(paths: Sequence[str], description: str, nbytes: int) -> Source:
             raise InvalidData(f"the arrays of {path} differ in length: {lengths}")
         names = names or check_names([*found], path)
         n_rows = next(iter(lengths.values()))
-        step = max(1, nbytes // max(1, sum(each.itemsize for each in found.values())))
+        step = max(1, nbytes // max(1, sum(column.itemsize for column in found.values())))
         partitions += [
             NumpyFilePiece(path, start, start + step) for start in range(0, max(n_rows, 1), step)
         ]

@@ -98,6 +98,15 @@ def test_json_shows_no_progress(terminal, capsys, tmp_path, csv):
         json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.cluster
+def test_a_cluster_shows_the_same_lines(terminal, capsys, cluster, tmp_path, csv):
+    place = ("--cluster", cluster.scheduler_address)
+    code, lines = terminal("ingest", csv, "-o", tmp_path / "d.zarr", "--target", "y", *place)
+    assert code == 0
+    assert [re.fullmatch(LAST, line[-1])[1] for line in lines] == ["count", "write"]
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("ending", [".parquet", ".zarr"])
 def test_predictions_are_counted_by_block(terminal, capsys, tmp_path, ending):
     X = np.arange(200.0).reshape(100, 2)

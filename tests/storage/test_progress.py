@@ -108,8 +108,11 @@ def test_each_block_of_each_array_is_reported_once(tmp_path_factory, draw, n_row
     y = draw.draw(as_input(X[:n_rows, 0]))
     place = tmp_path_factory.mktemp("d") / "d.zarr"
     seen = reported(storage.create_dataset, place, array, y, **SMALL)
+    unknown = [each for each in (array, y) if np.isnan(each.shape[0])]
+    counted = [("count", 0, sum(each.numblocks[0] for each in unknown))] if unknown else []
     total = 2 * storage.open_dataset(place).X.numblocks[0]
-    assert stages(seen) == [("write", 0, total)]
+    assert stages(seen) == [*counted, ("write", 0, total)]
+    seen = [now for now in seen if now.stage == "write"]
     # Dask computes a single block, and checks it, under one key or another.
     assert len(seen) == 1 + total or total == 2
 

@@ -135,3 +135,24 @@ def test_sparse_blocks_are_refused(tmp_path):
 def test_without_a_target_the_error_shows_how_arrays_are_stored(tmp_path):
     with pytest.raises(TypeError, match=r"target='\.\.\.'.*storage\.create_dataset\(url, X, y\)"):
         storage.ingest(ROWS, tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        da.from_array(ROWS, chunks=2),
+        xr.Dataset({"z": ("x0", [1.0, 2.0])}, {"x0": [1, 2]}).chunk(x0=1),
+    ],
+    ids=["array", "xarray"],
+)
+def test_a_lazy_table_is_not_loaded_for_a_join(tmp_path, table):
+    join = storage.Join(table, on="x0", columns=["z"])
+    with pytest.raises(TypeError, match=r"joins\[0\] is a lazy .*table\.compute\(\)"):
+        storage.ingest(ROWS, tmp_path / "d", target="x2", joins=[join])
+
+
+def test_an_array_is_a_table_to_join(tmp_path):
+    names = [("x1", "f8"), ("z", "f8")]
+    table = np.array([(number, number / 2) for number in range(4, 8)], names)
+    data = storage.ingest(ROWS, tmp_path / "d", target="x2", joins=[storage.Join(table, on="x1")])
+    same(data, np.column_stack([ROWS[:, :2], ROWS[:, 1] / 2]))
