@@ -247,7 +247,10 @@ class StoredRows(RuleBasedStateMachine):
             for chunk in range(layout.n_chunks)
             for key in (layout.key(chunk), *self.spare_keys(name, chunk))
         }
-        path = data.draw(st.sampled_from(sorted(path for path in files if path.exists())))
+        left = sorted(path for path in files if path.exists())
+        if not left:
+            return
+        path = data.draw(st.sampled_from(left))
         content = bytearray(path.read_bytes())
         if how == "missing":
             path.unlink()
