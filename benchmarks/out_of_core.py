@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import against_dask_ml
+import correlated
 import in_memory
 import lasso
 import limit
@@ -69,6 +70,7 @@ LINES = {
         0.5,
     ),
     "intelex": Line.at_most("the same / scikit-learn-intelex's lbfgs, tol 1e-8", 0.45),
+    **correlated.LINES,
     "dask-ml": Line.at_most(
         'the out-of-core fit / dask-ml 2025.1 LogisticRegression(solver="newton")', 0.15
     ),
@@ -108,7 +110,7 @@ LINES = {
     ),
 }
 
-PEERS = ("intelex", "intelex-ridge", "lasso-intelex", "dask-ml")
+PEERS = ("intelex", "intelex-ridge", "correlated-glum", "lasso-intelex", "dask-ml")
 
 NOTES = """\
 Times and ratios are medians, with the smallest and the largest in brackets. The two sides of a
@@ -140,6 +142,10 @@ def measurements(peers: bool) -> list[Measurement]:
     return [
         *found,
         (partial(in_memory.two_classes, peers=peers), ("lbfgs", *with_peers)),
+        (
+            partial(correlated.against_peers, peers=peers),
+            ("correlated", *(("correlated-glum",) if peers else ())),
+        ),
         (in_memory.ten_classes, ("multinomial",)),
         (in_memory.many_classes, ("classes-30", "classes-100")),
         (small_problems.against_scikit_learn, tuple(small_problems.LINES)),

@@ -38,6 +38,7 @@ PINS = {
         "google-crc32c>=1.5",
     ),
     "torch": ("torch==2.13.0", "numpy==2.4.6", "zarr==3.1.6"),
+    "glum": ("glum==3.4.1", "numpy==2.4.6"),
     "zarrs": ("zarrs==0.2.3", "zarr==3.1.6", "numpy==2.4.6"),
 }
 
@@ -224,6 +225,17 @@ class Intelex(PeerWithArrays):
         if not answer["accelerated"]:
             raise PeerUnavailable("scikit-learn-intelex fell back to scikit-learn here")
         return Fit(answer["seconds"], np.array(answer["coef"], dtype=np.float64))
+
+
+class Glum(PeerWithArrays):
+    """glum, generalized linear models."""
+
+    def __init__(self, folder: Path, X: npt.NDArray[np.float64], y: npt.NDArray[np.intp]) -> None:
+        super().__init__("glum", folder, {"X": X, "y": y.astype(np.float64)})
+
+    def logistic(self, tol: float) -> Fit:
+        """Fit a logistic regression with C=1 until the gradient is below a tolerance."""
+        return self.fit({"tol": tol})
 
 
 def _last_line(text: str) -> str:
