@@ -99,15 +99,15 @@ class MomentsKernel(Kernel[Moments]):
         dtype = np.dtype(np.float64) if self.precise else block.X.dtype
         shift = np.zeros(width)
         if self.centre:
-            n_centring = min(size, CENTRING_ROWS)
-            first = slice(n_centring) if weights is None else np.flatnonzero(weights)[:n_centring]
-            sample = _rows(block.X, selected, first)
-            shift[:n_features] = centre_of(sample, None)
             shift[n_features:] = centre_of(targets, weights, size)
         if weights is None and dtype == block.X.dtype and targets.shape[1] == 1:
-            features, middle = shift[:n_features], float(shift[n_features])
-            if not self.centre or is_near_zero(features, sample, _NEAR):
+            sample = _rows(block.X, selected, slice(min(size, CENTRING_ROWS)))
+            if not self.centre or is_near_zero(centre_of(sample, None), sample, _NEAR):
+                middle = float(shift[n_features])
                 return self._of_stored_rows(block, selected, targets[:, 0], middle)
+        if self.centre:
+            first = slice(size) if weights is None else np.flatnonzero(weights)[:size]
+            shift[:n_features] = centre_of(_rows(block.X, selected, first), None, size)
         tile = scratch("wide", (min(size, n_rows), width), dtype)
         product = scratch("product", (width, width), tile.dtype)
         products, offset, weight = np.zeros((width, width)), np.zeros(width), 0.0
