@@ -17,7 +17,7 @@ import numpy as np
 
 from storage.store import Bytes, Store, UnexpectedFile, check_size
 
-__all__ = ["PARTIAL_SUFFIX", "LocalFiles"]
+__all__ = ["PARTIAL_SUFFIX", "LocalFiles", "fill"]
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -76,7 +76,7 @@ class LocalFiles(Store):
             check_size(os.fstat(descriptor).st_size, limit)
             data = _scratch.of_size(os.fstat(descriptor).st_size)
             # One read may return fewer bytes than requested, and a file may shrink.
-            return data[: _fill(descriptor, data)]
+            return data[: fill(descriptor, data)]
         finally:
             os.close(descriptor)
 
@@ -87,7 +87,7 @@ class LocalFiles(Store):
             size = os.fstat(descriptor).st_size
             if size != sum(part.size for part in parts):
                 return size
-            return sum(_fill(descriptor, part) for part in parts)
+            return sum(fill(descriptor, part) for part in parts)
         finally:
             os.close(descriptor)
 
@@ -299,7 +299,8 @@ def _open_regular(path: str, folder: int | None) -> int:
     raise UnexpectedFile("it is not a regular file, but a pipe or a device")
 
 
-def _fill(descriptor: int, view: Bytes) -> int:
+def fill(descriptor: int, view: Bytes) -> int:
+    """Read from a file until the view is full or the file ends; return the number of bytes."""
     n_read = 0
     while n_read < view.size:
         got = os.readv(descriptor, [view.data[n_read:]])

@@ -16,7 +16,6 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ from storage.dataset import Dataset
 from storage.default_names import given_names
 from storage.errors import DatasetCorrupt, NotADataset
 from storage.group import INGEST
-from storage.local_files import LocalFiles
+from storage.local_files import LocalFiles, fill
 from storage.location import store_at
 from storage.progress import stage
 from storage.tables import refuse_sparse
@@ -261,23 +260,14 @@ class _Collect:
     def _read(self, source: int, before: int, out: Rows) -> None:
         path = f"{self.folder}/{self.name}.{source}"
         content = out.reshape(-1).view(np.uint8)
-        trailer = bytearray(_CHECKSUM)
+        trailer = np.empty(_CHECKSUM, np.uint8)
         # Without a buffer, which would read up to 8 KiB more for each of the many groups of rows.
         with open(path, "rb", buffering=0) as file:
             file.seek(before)
-            is_whole = _fill(file, content.data) and _fill(file, memoryview(trailer))
-        if not is_whole or google_crc32c.value(content) != int.from_bytes(trailer, "little"):
+            n_read = sum(fill(file.fileno(), part) for part in (content, trailer))
+        checksum = int.from_bytes(trailer.tobytes(), "little")
+        if n_read < content.size + _CHECKSUM or google_crc32c.value(content) != checksum:
             raise DatasetCorrupt(f"{path}, written a moment ago, is damaged: shuffle again")
-
-
-def _fill(file: FileIO, view: memoryview) -> bool:
-    """Read bytes until the view is full; return whether the file has enough of them."""
-    while view.nbytes:
-        n_read = file.readinto(view)
-        if not n_read:
-            return False
-        view = view[n_read:]
-    return True
 
 
 def _collected(folder: Path, seed: int, name: str, array: da.Array) -> da.Array:
