@@ -55,10 +55,12 @@ class LargestChangeKernel(Kernel[LargestChange]):
     def __call__(self, block: Block, parameters: FloatArray) -> LargestChange:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        tile = Tiles(block, packing, Order.GRADIENT, sparse=is_sparse(block.X))
+        tile = Tiles(
+            block, packing, Order.GRADIENT, self.centre, sparse=is_sparse(block.X)
+        )
         largest = np.float64(0.0)
         for rows in tiles(block.n_rows, tile.size):
-            _, X = tile(rows, self.centre)
+            _, X = tile(rows)
             change = raw_predictions(X, coef, intercept)
             if block.weight is not None:
                 change = change[block.weight[rows] > 0]

@@ -78,20 +78,23 @@ class ImportantRows:
 
 def keep_smallest_priorities(pieces: Sequence[ImportantRows], n_rows: int) -> ImportantRows:
     """Return the ``n_rows`` rows of the smallest priorities in ``pieces``, or all if not more."""
-    priority = np.concatenate([piece.priority for piece in pieces])
-    limit = float(np.partition(priority, n_rows)[n_rows]) if len(priority) > n_rows else np.inf
-    kept = [piece.priority < limit for piece in pieces]
-    sizes = [int(np.count_nonzero(mask)) for mask in kept]
-    result = []
-    for columns in zip(*(piece.columns() for piece in pieces), strict=True):
-        # Written in place: concatenating copies would need the memory of all rows twice.
-        column = np.empty((sum(sizes), *columns[0].shape[1:]), dtype=columns[0].dtype)
-        targets = np.split(column, np.cumsum(sizes)[:-1])
-        for source, mask, target in zip(columns, kept, targets, strict=True):
-            np.compress(mask, source, axis=0, out=target)
-        result.append(column)
-    np.minimum(result[-1], limit, out=result[-1])
-    return ImportantRows(*result)
+    features, *others = zip(*(piece.columns() for piece in pieces), strict=True)
+    columns = [np.concatenate(column) for column in others]
+    *_, priority, limits = columns
+    if len(priority) <= n_rows:
+        return ImportantRows(np.concatenate(features), *columns)
+    limit = float(np.partition(priority, n_rows)[n_rows])
+    kept = priority < limit
+    np.minimum(limits, limit, out=limits)
+    # Written in place: concatenating first would need the memory of all rows twice.
+    X = np.empty((int(np.count_nonzero(kept)), *features[0].shape[1:]), dtype=features[0].dtype)
+    start = end = 0
+    for source in features:
+        mask = kept[start : start + len(source)]
+        start += len(source)
+        begin, end = end, end + int(np.count_nonzero(mask))
+        np.compress(mask, source, axis=0, out=X[begin:end])
+    return ImportantRows(X, *(column[kept] for column in columns))
 
 
 @dataclass(frozen=True)

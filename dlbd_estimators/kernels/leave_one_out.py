@@ -15,7 +15,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear_tiles import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile, repeated
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class LeaveOneOutKernel(Kernel[LeaveOneOutSums]):
         wide = block.X.shape[1] + columns.shape[1]
         size = tile_rows(wide)
         buffer = scratch("wide", (min(size, block.n_rows), block.X.shape[1]))
-        targets = block.targets
+        targets, centre = block.targets, repeated(path.centre)
         sums = np.zeros((n_alphas, n_targets))
         kept: list[FloatArray] = []
         for rows in tiles(block.n_rows, size):
-            along = centred_tile(block.X[rows], path.centre, buffer) @ path.vectors
+            along = centred_tile(block.X[rows], centre, buffer) @ path.vectors
             fitted = (along @ columns).reshape(len(along), n_alphas, n_targets)
             residuals = (targets[rows] - path.target_means)[:, None, :] - fitted
             leverage = (along * along) @ path.shrinkage.T + path.constant

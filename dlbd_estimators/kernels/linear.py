@@ -138,19 +138,19 @@ class LinearKernel(Kernel[LinearSums]):
         coef, intercept = packing.unpack(parameters)
         # A Hessian of rows with many entries needs dense tiles.
         sparse = is_sparse(block.X) and (self.order < Order.HESSIAN or has_few_entries(block.X))
-        tile = Tiles(block, packing, self.order, sparse=sparse)
         gradient = np.zeros(packing.shape)
         sums, centre = self._no_rows(block), self.centre
         if sums.centre is not None:
             centre = sums.centre
             intercept = intercept + coef @ centre
+        tile = Tiles(block, packing, self.order, centre, sparse=sparse)
         hessian = self._hessian_sum(block, tile, centre)
         offset = np.zeros(packing.n_features) if hessian is None else hessian.offset
         largest_norm = self._largest_norm(tile, centre, hessian)
         sampler = None if self.importance is None else RowSampler(self.importance, block)
         order = self.order if sampler is None else Order.HESSIAN  # scores need curvatures
         for rows in tiles(block.n_rows, tile.size):
-            narrow, X = tile(rows, centre)
+            narrow, X = tile(rows)
             y = block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
             raw = raw_predictions(X, coef, intercept)

@@ -9,6 +9,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.kernel import Block, scratch, tile_rows
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.repeated_row import RepeatedRow
 from dlbd_estimators.kernels.sparse_rows import SparseTile, operand
 
 
@@ -23,6 +24,8 @@ class Tiles:
         Order of the parameters.
     order : Order
         Derivatives that are computed from a tile.
+    centre : ndarray of shape (n_features,) or None
+        Subtracted from the rows; None means zero.
     sparse : bool
         Whether the tiles of sparse rows stay sparse.
 
@@ -34,8 +37,18 @@ class Tiles:
         Whether the tiles are sparse.
     """
 
-    def __init__(self, block: Block, packing: Packing, order: Order, *, sparse: bool) -> None:
+    def __init__(
+        self,
+        block: Block,
+        packing: Packing,
+        order: Order,
+        centre: FloatArray | None,
+        *,
+        sparse: bool,
+    ) -> None:
         self._X = block.X
+        self._centre = centre
+        self._subtracted = None if sparse else repeated(centre)
         self.sparse = sparse
         # With many outputs, the raw predictions are wider than the rows of X. Only they take
         # memory if the rows stay sparse.
@@ -47,23 +60,28 @@ class Tiles:
         self.most_rows = min(self.size, block.n_rows)
         self._wide = scratch("wide", (0 if sparse else self.most_rows, packing.n_features))
 
-    def __call__(self, rows: slice, centre: FloatArray | None) -> tuple[Any, Any]:
+    def __call__(self, rows: slice) -> tuple[Any, Any]:
         """Return a tile as it is stored, and minus the centre in float64."""
         if self.sparse:
-            tile = SparseTile(operand(self._X, rows), centre)
+            tile = SparseTile(operand(self._X, rows), self._centre)
             return tile, tile
         narrow = self._X[rows]
-        return narrow, centred_tile(narrow, centre, self._wide)
+        return narrow, centred_tile(narrow, self._subtracted, self._wide)
 
 
-def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray) -> FloatArray:
+def repeated(centre: FloatArray | None) -> RepeatedRow | None:
+    """Return the centre of a block as :func:`centred_tile` takes it."""
+    return None if centre is None else RepeatedRow(centre, np.float64)
+
+
+def centred_tile(narrow: FloatArray, centre: RepeatedRow | None, wide: FloatArray) -> FloatArray:
     """Return the rows of a tile in float64, minus a centre, written into ``wide``."""
     X = wide[: len(narrow)]
     if centre is None:
         np.copyto(X, narrow)
     elif narrow.dtype == X.dtype:
-        np.subtract(narrow, centre, out=X)
+        centre.combine(np.subtract, narrow, X)
     else:  # converting within np.subtract would take twice as long: NumPy would buffer
         np.copyto(X, narrow)
-        X -= centre
+        centre.combine(np.subtract, X, X)
     return X

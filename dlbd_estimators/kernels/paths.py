@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear_tiles import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile, repeated
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import DividedBlock, Splits, multiplicity
+from dlbd_estimators.kernels.repeated_row import RepeatedRow
 
 
 @dataclass
@@ -89,10 +90,11 @@ class PathKernel(Kernel[PathSums]):
             np.zeros((n_splits, n_models)),
         )
         size = tile_rows(max(n, len(models))) * 8 // coef.itemsize
+        subtracted = repeated(self.centre)
         for tile in tiles(block.n_rows, size):
             label = block.y[tile].astype(np.intp)
             weight = np.ones(len(label)) if block.weight is None else block.weight[tile]
-            X = self._centred(block.X[tile])
+            X = self._centred(block.X[tile], subtracted)
             # One row of predictions per model, because NumPy is fastest along long rows.
             raw = np.matmul(coef, X.T, out=scratch("raw", (len(models), len(X)), self.dtype))
             if self.packing.fit_intercept:
@@ -109,12 +111,12 @@ class PathKernel(Kernel[PathSums]):
             sums.gradient = gradient.reshape(parameters.shape)
         return sums
 
-    def _centred(self, X: FloatArray) -> FloatArray:
+    def _centred(self, X: FloatArray, subtracted: RepeatedRow | None) -> FloatArray:
         """Return the features of a tile minus the centre, in the precision of the kernel."""
         if self.centre is None and X.dtype == self.dtype:
             return X
         if self.dtype == "float64":
-            return centred_tile(X, self.centre, scratch("wide", X.shape))
+            return centred_tile(X, subtracted, scratch("wide", X.shape))
         narrow = scratch("narrow", X.shape, self.dtype)
         if self.centre is None:
             np.copyto(narrow, X, casting="same_kind")
@@ -123,7 +125,7 @@ class PathKernel(Kernel[PathSums]):
             np.subtract(X, nearest, out=narrow)
             narrow -= (self.centre - nearest).astype(self.dtype)
         else:
-            centred = centred_tile(X, self.centre, scratch("wide", X.shape))
+            centred = centred_tile(X, subtracted, scratch("wide", X.shape))
             np.copyto(narrow, centred, casting="same_kind")
         return narrow
 

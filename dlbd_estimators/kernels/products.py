@@ -64,7 +64,9 @@ class HessianProductKernel(Kernel[ProductSums]):
 
     def __call__(self, block: Block, parameters: FloatArray) -> ProductSums:
         packing = self.packing
-        tile = Tiles(block, packing, Order.GRADIENT, sparse=is_sparse(block.X))
+        tile = Tiles(
+            block, packing, Order.GRADIENT, self.centre, sparse=is_sparse(block.X)
+        )
         dtype = "float64" if tile.sparse else self.dtype
         coef, intercept, along, shift = (
             values.astype(dtype) for row in parameters for values in packing.unpack(row)
@@ -73,7 +75,7 @@ class HessianProductKernel(Kernel[ProductSums]):
         total = 0.0
         for rows in tiles(block.n_rows, tile.size):
             weight = None if block.weight is None else block.weight[rows]
-            _, X = tile(rows, self.centre)
+            _, X = tile(rows)
             if dtype == "float32":
                 wide, X = X, scratch("narrow", X.shape, dtype)
                 np.copyto(X, wide, casting="same_kind")

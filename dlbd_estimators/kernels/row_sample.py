@@ -13,7 +13,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear_tiles import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile, repeated
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import DividedBlock, multiplicity
 
@@ -106,9 +106,9 @@ class RowSampleKernel(Kernel[DrawnRows]):
             return importance
         n = self.packing.n_features
         size = tile_rows(n)
-        wide = scratch("wide", (min(size, block.n_rows), n))
+        wide, centre = scratch("wide", (min(size, block.n_rows), n)), repeated(rates.centre)
         for tile in tiles(block.n_rows, size):
-            X = centred_tile(block.X[tile], rates.centre, wide)
+            X = centred_tile(block.X[tile], centre, wide)
             importance[tile] = importance_of(X, self.packing, rates.model, rates.projection)
         return importance
 

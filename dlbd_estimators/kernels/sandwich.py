@@ -32,7 +32,7 @@ from scipy import sparse
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear_tiles import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile, repeated
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
 
@@ -141,9 +141,9 @@ class SandwichKernel(Kernel[SandwichSums]):
         wide = scratch("wide", (min(size, block.n_rows), n))
         rows_of_tile = scratch("constant", (len(wide), width))
         rows_of_tile[:, n:] = 1.0
-        sums = self._zero_sums(block, centre)
+        sums, subtracted = self._zero_sums(block, centre), repeated(centre)
         for rows in tiles(block.n_rows, size):
-            X = centred_tile(block.X[rows], centre, wide)
+            X = centred_tile(block.X[rows], subtracted, wide)
             Z = rows_of_tile[: len(X)]
             Z[:, :n] = X
             y = block.targets[rows]
