@@ -39,6 +39,7 @@ from dlbd_estimators.blocks.graph import (
     is_future,
     p2p_outputs,
 )
+from dlbd_estimators.blocks.joined_chunks import with_joined_chunks
 from dlbd_estimators.blocks.optimised import optimised
 from dlbd_estimators.blocks.row_by_row import LARGE_NBYTES, row_loader
 from dlbd_estimators.blocks.rows_on_disk import compute_with_spill
@@ -126,7 +127,8 @@ def from_dask(
 ) -> Blocks:
     """Align Dask arrays and split their graphs into blocks of rows.
 
-    Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN) length stay
+    Blocks are the row chunks of X; empty chunks are left out, and small chunks of Zarr arrays are
+    joined: see :mod:`~dlbd_estimators.blocks.joined_chunks`. Chunks of unknown (NaN) length stay
     unknown. :func:`dlbd_estimators.engine.column_passes.with_lengths_of_one_source` counts them
     if the arrays have different numbers of chunks, or do not come from the same source.
 
@@ -148,7 +150,7 @@ def from_dask(
     given = {
         name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
     }
-    arrays = align(given)
+    arrays = align(with_joined_chunks(given))
     first = arrays["X"]
     sizes = first.chunks[0]
     is_known = known(first)

@@ -55,9 +55,7 @@ class LargestChangeKernel(Kernel[LargestChange]):
     def __call__(self, block: Block, parameters: FloatArray) -> LargestChange:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        tile = Tiles(
-            block, packing, Order.GRADIENT, self.centre, sparse=is_sparse(block.X)
-        )
+        tile = Tiles(block, packing, Order.GRADIENT, self.centre, sparse=is_sparse(block.X))
         largest = np.float64(0.0)
         for rows in tiles(block.n_rows, tile.size):
             _, X = tile(rows)

@@ -64,9 +64,7 @@ class HessianProductKernel(Kernel[ProductSums]):
 
     def __call__(self, block: Block, parameters: FloatArray) -> ProductSums:
         packing = self.packing
-        tile = Tiles(
-            block, packing, Order.GRADIENT, self.centre, sparse=is_sparse(block.X)
-        )
+        tile = Tiles(block, packing, Order.GRADIENT, self.centre, sparse=is_sparse(block.X))
         dtype = "float64" if tile.sparse else self.dtype
         coef, intercept, along, shift = (
             values.astype(dtype) for row in parameters for values in packing.unpack(row)
