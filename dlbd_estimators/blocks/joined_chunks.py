@@ -66,7 +66,6 @@ def _source(array: da.Array) -> Any:
         return None
     if isinstance(source, TaskRef):
         source = array.dask.layers[source.key][source.key]
-    if isinstance(source, DataNode):
-        source = source.value
-    same = is_zarr(source) and source.shape == array.shape and source.dtype == array.dtype
-    return source if same else None
+    stored: Any = source.value if isinstance(source, DataNode) else source
+    same = is_zarr(stored) and stored.shape == array.shape and stored.dtype == array.dtype
+    return stored if same else None
