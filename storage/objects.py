@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from zarr.abc.store import RangeByteRequest
@@ -73,25 +74,31 @@ class Objects(Store):
 
     def read(self, key: str, limit: int | None = None) -> Bytes:
         """Return the bytes of a file; its size is checked once they were read."""
-        return next(self.read_each([key], [limit]))
+        with self.requested([key], [limit]) as (file,):
+            return file()
 
-    def read_each(self, keys: Sequence[str], limits: Sequence[int | None]) -> Iterator[Bytes]:
-        """Request several files at once, and yield the bytes of each in the order of `keys`."""
+    @contextmanager
+    def requested(
+        self, keys: Sequence[str], limits: Sequence[int | None]
+    ) -> Iterator[list[Callable[[], Bytes]]]:
+        """Request several files at once, and give a function that waits for each of them."""
         get, loop = self._store.get, _zarr_loop()
         asked = [
             asyncio.run_coroutine_threadsafe(get(key, numpy_buffer_prototype()), loop)
             for key in keys
         ]
         try:
-            for key, limit, answer in zip(keys, limits, asked, strict=True):
-                with self._translate_errors("read", key):
-                    found = answer.result()
-                data = self._bytes(key, found)
-                check_size(data.size, limit)
-                yield data
+            yield [partial(self._answered, *each) for each in zip(keys, limits, asked, strict=True)]
         finally:
             for answer in asked:
                 answer.cancel()
+
+    def _answered(self, key: str, limit: int | None, answer: Future[Buffer | None]) -> Bytes:
+        with self._translate_errors("read", key):
+            found = answer.result()
+        data = self._bytes(key, found)
+        check_size(data.size, limit)
+        return data
 
     def read_start(self, key: str, nbytes: int) -> bytes:
         """Return the first bytes of a file; all of them if the file is shorter."""

@@ -7,7 +7,9 @@ paths, :mod:`storage.objects` for everything that a Zarr store can reach.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,9 +59,15 @@ class Store(ABC):
         """Return the bytes of a file of at most `limit` bytes, in new memory."""
         return self.read(key, limit).tobytes()
 
-    def read_each(self, keys: Sequence[str], limits: Sequence[int | None]) -> Iterator[Bytes]:
-        """Yield the bytes of several files; each is valid until the next is requested."""
-        return map(self.read, keys, limits)
+    @contextmanager
+    def requested(
+        self, keys: Sequence[str], limits: Sequence[int | None]
+    ) -> Iterator[list[Callable[[], Bytes]]]:
+        """Give a function for each of several files, which does what :meth:`read` does.
+
+        An object store is asked for all of them at once.
+        """
+        yield [partial(self.read, key, limit) for key, limit in zip(keys, limits, strict=True)]
 
     #: Whether :meth:`read_into` saves a copy.
     reads_into: ClassVar[bool] = False
