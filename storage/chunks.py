@@ -25,8 +25,8 @@ from storage.store import Bytes, Store, UnexpectedFile
 
 __all__ = ["damaged_files", "read_chunks", "read_sparse_chunks", "read_values"]
 
-# Where the rows of a chunk go: into rows of an array, or to the end of a list of CSR arrays. None
-# means that nothing is decoded.
+# Where the rows of a chunk go: into rows of an array, or as a CSR array into a list. None means
+# that nothing is decoded.
 _Rows: TypeAlias = npt.NDArray[np.generic] | list[Any] | None
 
 
@@ -84,13 +84,13 @@ def read_sparse_chunks(
     Parameters and errors are those of :func:`read_chunks`. The rows of the last chunk are copied
     once more, with those of all others, so twice the memory of the rows is needed.
     """
-    rows: list[Any] = []
+    rows: list[list[Any]] = [[] for _ in chunks]
     wanted = [
-        _Wanted(chunk, nbytes, checksum, rows)
-        for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True)
+        _Wanted(chunk, nbytes, checksum, out)
+        for chunk, (nbytes, checksum), out in zip(chunks, expected, rows, strict=True)
     ]
     _read(store, layout, wanted, columns)
-    return stacked(rows)
+    return stacked([part for (part,) in rows])
 
 
 def read_values(
@@ -182,12 +182,14 @@ def _damaged(
     store: Store, layout: ArrayLayout, wanted: Sequence[_Wanted], columns: Sequence[int] | None
 ) -> Iterator[ChunkCorrupt]:
     """Read chunks in their order, and yield an error for each one that is not as it is listed."""
+
+    def error_of(number: int, file: Callable[[], Bytes]) -> ChunkCorrupt | None:
+        return _error_of(store, layout, wanted[number], columns, file)
+
     keys = [layout.key(request.chunk) for request in wanted]
-    with store.requested(keys, [request.nbytes for request in wanted]) as files:
-        for request, file in zip(wanted, files, strict=True):
-            error = _error_of(store, layout, request, columns, file)
-            if error is not None:
-                yield error
+    for error in store.read_each(keys, [request.nbytes for request in wanted], error_of):
+        if error is not None:
+            yield error
 
 
 def _error_of(

@@ -18,7 +18,7 @@ import json
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
@@ -37,7 +37,7 @@ from storage.manifest_text import (
     signed_text,
 )
 from storage.metadata import damaged, parse_json
-from storage.store import Bytes, Store, UnexpectedFile
+from storage.store import Store, UnexpectedFile
 
 __all__ = [
     "QUALITY",
@@ -238,31 +238,26 @@ def read_versions(store: Store, dataset_id: str, *, after: int = 1) -> tuple[App
     while True:
         first = after + 1 + len(found)
         keys = [version_key(number) for number in range(first, first + n_requested)]
-        with store.requested(keys, [MAX_NBYTES] * len(keys)) as files:
-            for number, (key, file) in enumerate(zip(keys, files, strict=True), first):
+        limits = [MAX_NBYTES] * len(keys)
+        contents = store.read_each(keys, limits, lambda _, file: file().tobytes())
+        for number, key in enumerate(keys, first):
+            try:
+                text = next(contents)
+            except (FileNotFoundError, IsADirectoryError):
+                return tuple(found)
+            except UnexpectedFile as error:
+                raise damaged(store, key, error) from error
+            try:
                 before = found[-1].version.n_samples if found else 0
-                appended = _appended(store, key, file, before, number)
-                if appended is None:
-                    return tuple(found)
+                appended = Appended.of_text(text, before, number)
                 if appended.dataset_id != dataset_id:
-                    raise damaged(store, key, ValueError("it belongs to another data set"))
-                found.append(appended)
+                    raise ValueError("it belongs to another data set")
+            except (
+                ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+            ) as error:  # fmt: skip
+                raise damaged(store, key, error) from error
+            found.append(appended)
         n_requested = min(4 * n_requested, _MOST_REQUESTED)
-
-
-def _appended(
-    store: Store, key: str, file: Callable[[], Bytes], before: int, number: int
-) -> Appended | None:
-    """Return the version that a file describes; None if there is no such file."""
-    try:
-        return Appended.of_text(file().tobytes(), before, number)
-    except (FileNotFoundError, IsADirectoryError):
-        return None
-    except (
-        UnexpectedFile, ValueError, TypeError, LookupError, AttributeError, OverflowError,
-        RecursionError,
-    ) as error:  # fmt: skip
-        raise damaged(store, key, error) from error
 
 
 def rows_of(base: Manifest) -> int:
