@@ -63,8 +63,8 @@ class BlockReader:
         """Return the rows of one block: an ndarray, or a CSR array if they are sparse.
 
         Memory: the block, and for each thread the bytes of one stored chunk (from an object store,
-        of all chunks of the block). If columns are chosen, also one decoded chunk. A block of
-        sparse rows takes twice its own memory while its chunks are joined.
+        of all chunks of the block). If columns are chosen, also one decoded chunk (from an object
+        store two). A block of sparse rows takes twice its own memory while its chunks are joined.
 
         Parameters
         ----------

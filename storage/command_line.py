@@ -54,19 +54,21 @@ def info(data: str, head: int | None, version: int | None, as_json: bool) -> Non
 
 @click.command(short_help="Read all of a data set and check it.")
 @click.argument("data")
+@click.option("--decode", is_flag=True, help="Decode all chunks and count their values, too.")
 @_as_json
-def verify(data: str, as_json: bool) -> None:
-    """Read every chunk of the data set DATA, and compare it with the checksums that were written.
+def verify(data: str, decode: bool, as_json: bool) -> None:
+    """Read all files of the data set DATA, and compare them with the checksums that were written.
 
     The exit code is 1 where a chunk is missing or damaged, and the error names it.
 
     \b
     Examples:
       dlbd verify flights.zarr
+      dlbd verify flights.zarr --decode
       dlbd verify s3://bucket/flights.zarr --json
     """
     with progress_bar(hidden=as_json):
-        report = open_dataset(data).verify()
+        report = open_dataset(data).verify(decode=decode)
     if as_json:
         facts = {"data": data, "chunks": report.chunks, "nbytes": report.nbytes}
         click.echo(json.dumps(facts | {"nan": report.nan, "seconds": report.seconds}))

@@ -96,8 +96,7 @@ class Dataset(StoredArrays):
         """Return count, mean, standard deviation, minimum, maximum and quantiles of each column.
 
         All blocks are read once. NaN are left out, sample weights are not used. The standard
-        deviation divides by the count minus one, as in pandas. Integers are converted to float64:
-        beyond 2**53 they are rounded.
+        deviation divides by the count minus one, as in pandas. Integers above 2**53 are rounded.
 
         Parameters
         ----------
@@ -224,8 +223,7 @@ class Dataset(StoredArrays):
         Returns
         -------
         QualityReport
-            What was found in the rows of this version only; for version 1 the same as
-            :attr:`quality`.
+            What was found in its rows; for version 1 it is :attr:`quality`.
 
         Raises
         ------
@@ -263,8 +261,7 @@ class Dataset(StoredArrays):
         Returns
         -------
         NewRows
-            X, y and sample_weight of the rows; they have no rows if the version is the one that was
-            opened.
+            X, y and sample_weight of the rows: of none if the version is the one that was opened.
 
         Raises
         ------
@@ -329,8 +326,13 @@ class Dataset(StoredArrays):
 
         return encode_raw(IngestRecord.of(self).recipe, raw, self.columns)
 
-    def verify(self) -> VerifyReport:
-        """Read every chunk and all metadata, and compare them with the manifest.
+    def verify(self, *, decode: bool = False) -> VerifyReport:
+        """Read all files, and compare their sizes and checksums with the manifest.
+
+        Parameters
+        ----------
+        decode : bool, default=False
+            Whether to decode and count values, too: see :func:`storage.verify`.
 
         Returns
         -------
@@ -339,12 +341,10 @@ class Dataset(StoredArrays):
 
         Raises
         ------
-        DatasetCorrupt
-            A chunk is missing, truncated, changed or exchanged. The message names all of them.
-        MetadataCorrupt
-            ``zarr.json`` of the group or of an array, or ``ingest.json``, is missing or changed.
+        DatasetCorrupt, MetadataCorrupt
+            When files are missing or changed. The message names all such chunks.
         """
-        return verify_dataset(self)
+        return verify_dataset(self, decode=decode)
 
     def __repr__(self) -> str:
         return as_text(self)

@@ -99,8 +99,8 @@ def open_stored(
                 return dataset
 
 
-def verify(url: Location) -> VerifyReport:
-    """Read every chunk and all metadata of a data set, and compare them with the manifest.
+def verify(url: Location, *, decode: bool = False) -> VerifyReport:
+    """Read all files of a data set, and compare their sizes and checksums with the manifest.
 
     Parameters
     ----------
@@ -108,6 +108,11 @@ def verify(url: Location) -> VerifyReport:
         A local path; a URL that begins with ``file://``, ``s3://``, ``gs://``, ``az://``,
         ``http://``, ``https://`` or ``memory://``; or a Zarr store. Credentials are taken from the
         environment.
+    decode : bool, default=False
+        Whether to decode the chunks, too, and to compare the numbers of NaN and of the entries of
+        sparse rows with the manifest. It takes several times as long if chunks are compressed. It
+        finds what was wrong already when the checksum was computed, such as a mistake of the
+        writer or of its memory.
 
     Returns
     -------
@@ -131,7 +136,7 @@ def verify(url: Location) -> VerifyReport:
     ...     storage.verify(f"{folder}/rows.zarr").chunks
     2
     """
-    return open_dataset(url).verify()
+    return open_dataset(url).verify(decode=decode)
 
 
 def _open(store: Store, columns: Sequence[str | int] | None, version: int | None = None) -> Dataset:

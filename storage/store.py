@@ -7,8 +7,9 @@ paths, :mod:`storage.objects` for everything that a Zarr store can reach.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import numpy.typing as npt
 __all__ = ["Bytes", "Store", "UnexpectedFile", "check_size"]
 
 Bytes = npt.NDArray[np.uint8]
+Result = TypeVar("Result")
 
 
 class UnexpectedFile(OSError):
@@ -57,9 +59,27 @@ class Store(ABC):
         """Return the bytes of a file of at most `limit` bytes, in new memory."""
         return self.read(key, limit).tobytes()
 
-    def read_each(self, keys: Sequence[str], limits: Sequence[int | None]) -> Iterator[Bytes]:
-        """Yield the bytes of several files; each is valid until the next is requested."""
-        return map(self.read, keys, limits)
+    def read_each(
+        self,
+        keys: Sequence[str],
+        limits: Sequence[int | None],
+        use: Callable[[int, Callable[[], Bytes]], Result],
+    ) -> Iterator[Result]:
+        """Read several files, and yield what a function returns for each, in the order of `keys`.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Names of the files.
+        limits : sequence of (int or None)
+            Most bytes of each file, as for :meth:`read`.
+        use : callable
+            ``use(number, file) -> result`` is called for each file with its place in `keys`, and
+            with a function that does what :meth:`read` does. An object store calls it in other
+            threads.
+        """
+        for number, (key, limit) in enumerate(zip(keys, limits, strict=True)):
+            yield use(number, partial(self.read, key, limit))
 
     #: Whether :meth:`read_into` saves a copy.
     reads_into: ClassVar[bool] = False

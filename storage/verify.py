@@ -1,4 +1,4 @@
-"""Read every chunk of a data set and compare it with the manifest."""
+"""Read every file of a data set and compare it with the manifest."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from dask.delayed import Delayed, delayed
+from dask.delayed import delayed
 
-from storage.chunks import read_values
+from storage.chunks import damaged_files, read_values
 from storage.computing import compute
-from storage.entries import ChunkEntries, StoredChunk, StoredFile
+from storage.entries import (
+    ChunkEntries,
+    StoredChunk,
+    StoredFile,
+    expected_of,
+    pack_expected,
+)
 from storage.errors import ChunkCorrupt, DatasetCorrupt
 from storage.layout import ArrayLayout
 from storage.manifest import Manifest
@@ -29,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["VerifyReport", "damaged_chunks", "verify_arrays", "verify_dataset", "verify_files"]
 
-# Decoded bytes of one task: large enough that the scheduler of a cluster sees few tasks.
-_TASK_NBYTES = 256 * 2**20
+# Bytes of one task: large enough that the scheduler of a cluster sees few tasks.
+_TASK_NBYTES = 64 * 2**20
+# Files that a task requests at once from an object store.
+_REQUESTS = 64
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,15 @@ class VerifyReport:
     seconds: float
 
 
-def verify_dataset(data: StoredArrays) -> VerifyReport:
+def verify_dataset(data: StoredArrays, *, decode: bool) -> VerifyReport:
     """Check all files of metadata and all chunks of an open data set.
+
+    Parameters
+    ----------
+    data : StoredArrays
+        The data set.
+    decode : bool
+        Whether to decode the chunks and to count their values, too.
 
     Raises
     ------
@@ -75,7 +90,7 @@ def verify_dataset(data: StoredArrays) -> VerifyReport:
         # Versions that were appended since have rewritten zarr.json.
         newer = read_versions(data.store, data.schema.dataset_id)
         verify_files(data.store, with_later_files(data.manifest, newer))
-        return verify_arrays(data.store, data.layouts.values(), data.manifest)
+        return verify_arrays(data.store, data.layouts.values(), data.manifest, decode=decode)
     except DatasetCorrupt:
         # If another data set has replaced this one, its chunks are not damaged: report that.
         data.reader("X").check_identity()
@@ -98,7 +113,9 @@ def verify_files(store: Store, manifest: Manifest) -> None:
         manifest.check_file(store, key, found)
 
 
-def verify_arrays(store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest) -> VerifyReport:
+def verify_arrays(
+    store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest, *, decode: bool
+) -> VerifyReport:
     """Check all chunks in parallel, on the active Dask cluster or on threads.
 
     Raises
@@ -107,7 +124,7 @@ def verify_arrays(store: Store, layouts: Iterable[ArrayLayout], manifest: Manife
         When a chunk is damaged; the message names all of them.
     """
     started = time.perf_counter()
-    bad = damaged_chunks(store, layouts, manifest)
+    bad = damaged_chunks(store, layouts, manifest, decode=decode)
     if bad:
         raise DatasetCorrupt.from_chunks(store.location, bad, manifest.n_chunks)
     nan = {name: manifest.n_nan(name) for name in manifest.arrays}
@@ -116,48 +133,65 @@ def verify_arrays(store: Store, layouts: Iterable[ArrayLayout], manifest: Manife
 
 
 def damaged_chunks(
-    store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest
+    store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest, *, decode: bool
 ) -> list[ChunkCorrupt]:
     """Read all chunks in parallel, and return an error for each damaged one."""
+    check = _decode_chunks if decode else _check_files
     tasks = [
-        _check_task(store, layout, first, chunks)
+        # A single opaque callable: Dask would search separate arguments for tasks, one by one.
+        delayed(partial(check, store, layout, first, chunks), traverse=False)(
+            dask_key_name=f"verify-{layout.name}-{uuid.uuid4().hex}"
+        )
         for layout in layouts
-        for first, chunks in _runs(layout, manifest.arrays[layout.name])
+        for first, chunks in _runs(layout, manifest.arrays[layout.name], decode=decode)
     ]
     with stage("verify", len(tasks)):
         return [chunk for found in compute(*tasks) for chunk in found]
 
 
-def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, ChunkEntries]]:
-    # The decoded size of sparse rows is not listed; they are larger than their files.
-    nbytes = max(layout.chunk_nbytes, int(np.max(chunks.nbytes)))
+def _runs(
+    layout: ArrayLayout, chunks: ChunkEntries, *, decode: bool
+) -> Iterator[tuple[int, ChunkEntries]]:
+    nbytes = max(1, int(np.max(chunks.nbytes)))
+    if decode:  # the decoded size of sparse rows is not listed
+        nbytes = max(nbytes, layout.chunk_nbytes)
     length = max(1, _TASK_NBYTES // nbytes)
     for first in range(0, len(chunks), length):
         yield first, chunks.run(first, first + length)
 
 
-def _check_task(store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries) -> Delayed:
-    # A single opaque callable: Dask would search separate arguments for tasks, entry by entry.
-    check = delayed(partial(_check_chunks, store, layout, first, chunks), traverse=False)
-    task: Delayed = check(dask_key_name=f"verify-{layout.name}-{uuid.uuid4().hex}")
-    return task
+def _check_files(
+    store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries
+) -> list[ChunkCorrupt]:
+    expected = expected_of(pack_expected(chunks))
+    bad: list[ChunkCorrupt] = []
+    for start in range(0, len(expected), _REQUESTS):
+        some = expected[start : start + _REQUESTS]
+        numbers = range(first + start, first + start + len(some))
+        bad += map(_without_frames, damaged_files(store, layout, numbers, some))
+    return bad
 
 
-def _check_chunks(
+def _decode_chunks(
     store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries
 ) -> list[ChunkCorrupt]:
     buffer = None if layout.sparse else layout.empty_rows(layout.chunk_rows)
     bad = []
     for index, expected in enumerate(chunks, first):
         try:
-            _check_chunk(store, layout, index, expected, buffer)
+            _decode_chunk(store, layout, index, expected, buffer)
         except ChunkCorrupt as error:
-            # The traceback would keep the buffers of the frames alive.
-            bad.append(error.with_traceback(None))
+            bad.append(_without_frames(error))
     return bad
 
 
-def _check_chunk(
+def _without_frames(error: ChunkCorrupt) -> ChunkCorrupt:
+    # The frames of the tracebacks would keep the bytes of the files alive.
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _decode_chunk(
     store: Store,
     layout: ArrayLayout,
     index: int,

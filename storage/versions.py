@@ -238,10 +238,11 @@ def read_versions(store: Store, dataset_id: str, *, after: int = 1) -> tuple[App
     while True:
         first = after + 1 + len(found)
         keys = [version_key(number) for number in range(first, first + n_requested)]
-        contents = store.read_each(keys, [MAX_NBYTES] * len(keys))
+        limits = [MAX_NBYTES] * len(keys)
+        contents = store.read_each(keys, limits, lambda _, file: file().tobytes())
         for number, key in enumerate(keys, first):
             try:
-                text = next(contents).tobytes()
+                text = next(contents)
             except (FileNotFoundError, IsADirectoryError):
                 return tuple(found)
             except UnexpectedFile as error:

@@ -66,10 +66,11 @@ def refused(data, array, chunk):
     where = rf"chunk {chunk} of array '{array}' \(rows {first} to {stop - 1}, {array}/c\.{chunk}"
     with pytest.raises(storage.ChunkCorrupt, match=where):
         getattr(data, array).compute(scheduler="synchronous")
-    with pytest.raises(storage.DatasetCorrupt, match=where) as caught:
-        data.verify()
-    (found,) = caught.value.chunks
-    assert (found.array, found.chunk, found.rows) == (array, chunk, (first, stop))
+    for decode in (False, True):
+        with pytest.raises(storage.DatasetCorrupt, match=where) as caught:
+            data.verify(decode=decode)
+        (found,) = caught.value.chunks
+        assert (found.array, found.chunk, found.rows) == (array, chunk, (first, stop))
     with pytest.raises(storage.ChunkCorrupt, match=where):
         raise found
 

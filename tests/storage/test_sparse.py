@@ -288,8 +288,9 @@ def test_a_changed_chunk_is_found(tmp_path, change):
     with pytest.raises(storage.ChunkCorrupt, match=r"chunk 2 of array 'X'") as info:
         data.X.compute()
     assert info.value.chunk == 2
-    with pytest.raises(storage.DatasetCorrupt, match=r"1 of \d+ chunks"):
-        storage.verify(data.path)
+    for decode in (False, True):
+        with pytest.raises(storage.DatasetCorrupt, match=r"1 of \d+ chunks"):
+            storage.verify(data.path, decode=decode)
 
 
 def test_zarr_alone_does_not_take_a_missing_chunk_for_zeros(tmp_path):
