@@ -18,12 +18,13 @@ from numcodecs import blosc
 
 from storage.chunk_files import TRAILER, count_nan
 from storage.clock import decoding_timed
+from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
 from storage.sparse_rows import decode_rows, stacked
 from storage.store import Bytes, Store, UnexpectedFile
 
-__all__ = ["read_chunks", "read_sparse_chunks", "read_values"]
+__all__ = ["entry_of", "read_chunks", "read_sparse_chunks", "read_values"]
 
 _HEADER = 16
 _STORED_AS_IS = 0x2
@@ -134,6 +135,20 @@ def read_values(
         values = layout.empty_rows(stop - first) if buffer is None else buffer[: stop - first]
         read_chunks(store, layout, [chunk], [expected], values)
     return values, count_nan(values)
+
+
+def entry_of(layout: ArrayLayout, chunk: int, data: Bytes) -> StoredChunk | None:
+    """Return the manifest's entry of a chunk whose file has these bytes; None if it is damaged."""
+    checksum = int.from_bytes(data[-TRAILER:].tobytes(), "little")
+    start, stop = layout.rows_of(chunk)
+    out: _Rows = [] if layout.sparse else layout.empty_rows(stop - start)
+    try:
+        _decode_checked(data, layout, _Wanted(chunk, data.size, checksum, out), None)
+    except _BadBytes:
+        return None
+    values = stacked(out).data if isinstance(out, list) else out
+    nnz = len(values) if layout.sparse else None
+    return StoredChunk(stop - start, data.size, checksum, count_nan(values), nnz)
 
 
 def _read(
