@@ -231,6 +231,8 @@ class TestTwoWriters:
         create, seen = Objects.create, []
 
         def interfered(self, key, content):
+            if seen and self.number == 1:
+                seen.append(key)
             if key == late and not seen:
                 seen.append(self.number)
                 if end == "killed":
@@ -244,7 +246,7 @@ class TestTwoWriters:
             pytest.raises(storage.DatasetExists, match="another writer has taken over") as caught,
         ):
             ingest(table, memory)
-        assert seen == [1]
+        assert seen == [1]  # and no file was written after the late one
         assert any("of another writer" in note for note in caught.value.__notes__)
         if end == "killed":
             ingest(table, memory, resume=True)
@@ -285,18 +287,28 @@ class TestTwoWriters:
         np.testing.assert_array_equal(data.y.compute(), frame["y"])
         assert names(memory) == COMPLETE
 
-    def test_a_manifest_that_arrives_late_is_the_same(self, memory, table, whole):
-        create, seen = Objects.create, []
+    @pytest.mark.parametrize("before", [True, False])
+    def test_a_manifest_that_arrives_late_is_the_same(self, before, memory, table, whole):
+        """It arrives before the new writer has written anything, or when that is complete."""
+        create, write, seen = Objects.create, ClaimedFiles.write, []
 
         def interfered(self, key, content):
             if key == MANIFEST and not seen:
                 seen.append(key)
-                ingest(table, memory, resume=True)
+
+                def arrive(new, *arguments, **options):
+                    if before and len(seen) == 1:
+                        seen.append("arrived")
+                        assert create(self, key, content)
+                    write(new, *arguments, **options)
+
+                with mock.patch.object(ClaimedFiles, "write", arrive):
+                    ingest(table, memory, resume=True)
             return create(self, key, content)
 
         with mock.patch.object(Objects, "create", interfered):
             ingest(table, memory).verify()
-        assert seen
+        assert len(seen) == 1 + before
         assert chunks(memory) == whole
         assert names(memory) == COMPLETE
 
@@ -349,19 +361,24 @@ class TestTwoWriters:
 
         def interfered(self, key):
             if key == "X" and not seen:
-                seen.append(key)
-                with pytest.raises(storage.DatasetExists, match="cannot be continued"):
-                    ingest(table, memory, resume=True)
+                try:
+                    seen.append(ingest(table, memory, resume=True))
+                except OSError as error:  # raised here, it would be suppressed
+                    seen.append(error)
             delete(self, key)
 
-        broken = mock.Mock(side_effect=OSError("no commit"))
+        def broken(*_):
+            raise OSError("no commit")
+
         with (
             mock.patch.object(Objects, "delete", interfered),
             mock.patch.object(Claim, "commit", broken),
             pytest.raises(OSError, match="no commit") as caught,
         ):
             ingest(table, memory)
-        assert seen
+        [refused] = seen
+        assert isinstance(refused, storage.DatasetExists)
+        assert "cannot be continued" in str(refused)
         assert any("was removed" in note for note in caught.value.__notes__)
         assert names(memory) == []
 
