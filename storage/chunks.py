@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from storage.chunk_files import TRAILER, count_nan
 from storage.decoding import HEADER, BadBytes, check_header, decode, decode_sparse, is_compressed
+from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
 from storage.sparse_rows import stacked
 from storage.store import Bytes, Store, UnexpectedFile
 
-__all__ = ["damaged_files", "read_chunks", "read_sparse_chunks", "read_values"]
+__all__ = ["damaged_files", "entry_of", "read_chunks", "read_sparse_chunks", "read_values"]
 
 # Where the rows of a chunk go: into rows of an array, or as a CSR array into a list. None means
 # that nothing is decoded.
@@ -160,6 +161,20 @@ def damaged_files(
         for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True)
     ]
     return list(_damaged(store, layout, wanted, None))
+
+
+def entry_of(layout: ArrayLayout, chunk: int, data: Bytes) -> StoredChunk | None:
+    """Return the manifest's entry of a chunk whose file has these bytes; None if it is damaged."""
+    checksum = int.from_bytes(data[-TRAILER:].tobytes(), "little")
+    start, stop = layout.rows_of(chunk)
+    out: _Rows = [] if layout.sparse else layout.empty_rows(stop - start)
+    try:
+        _read_checked(lambda: data, layout, _Wanted(chunk, data.size, checksum, out), None)
+    except BadBytes:
+        return None
+    values = stacked(out).data if isinstance(out, list) else out
+    nnz = len(values) if layout.sparse else None
+    return StoredChunk(stop - start, data.size, checksum, count_nan(values), nnz)
 
 
 class _Wanted(NamedTuple):

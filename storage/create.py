@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,14 @@ from storage.location import store_at
 from storage.manifest import Manifest, check_number_of_chunks
 from storage.naming import check_classes, check_features, check_target_names
 from storage.opening import open_dataset
-from storage.resuming import Unfinished, finished_blocks, unfinished_in
+from storage.resuming import finished_blocks
 from storage.schema import Label, Schema
 from storage.sparse_density import (
     check_number_of_columns,
     is_sparse_array,
     sparse_row_nbytes,
 )
-from storage.store import Store
+from storage.work import Work
 from storage.writer import BlockWriter, Finished, write_arrays
 from storage.writing import writing_to
 
@@ -180,10 +181,11 @@ def store_arrays(
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
     `more_files` takes the identity of the new data set, and returns the content of each file by
-    its name. `signature` identifies the source of the arrays and all parameters; with `resume`, the
-    complete blocks of a killed writing with this signature are kept. `entries_per_row` is that of
-    the densest part of a sparse X, if it is known; otherwise parts of X are computed to find it.
-    `blocks_at_once` is the `at_once` of :func:`~storage.writer.write_arrays`.
+    its name. `signature` identifies the source of the arrays and how it is read; with `resume`, the
+    complete blocks of a killed writing of the same source and parameters are kept.
+    `entries_per_row` is that of the densest part of a sparse X, if it is known; otherwise parts of
+    X are computed to find it. `blocks_at_once` is the `at_once` of
+    :func:`~storage.writer.write_arrays`.
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
@@ -197,7 +199,7 @@ def store_arrays(
     )
     target = check_target_names(target, arrays["y"].shape[1:])
     labels = check_classes(classes, dtypes["y"], arrays["y"].ndim)
-    writing = writing_to(place, overwrite=overwrite)
+    writing = writing_to(place, overwrite=overwrite, resume=resume)
     arrays = inputs.with_known_rows()
     n_samples = _common_length(arrays)
     n_planned = max(n_samples, expected_rows or 0)
@@ -219,21 +221,13 @@ def store_arrays(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sparse=sparse,
     )
-    unfinished: list[Unfinished] = []
-
-    def is_usable(store: Store) -> bool:
-        found = unfinished_in(store, schema, layouts)
-        unfinished.extend([] if found is None else [found])
-        return found is not None
-
     try:
-        writing.begin(signature, is_usable if resume else None)
+        work = writing.begin(Work.of(signature, schema, layouts))
+        schema = replace(schema, dataset_id=work.dataset_id, created=work.created)
+        files = create_group(writing.store, schema, layouts, durable=writing.durable)
         finished: Finished = {}
-        if unfinished:
-            schema, files = unfinished[0].schema, unfinished[0].files
+        if writing.continued:
             finished = finished_blocks(writing.store, layouts, block_rows)
-        else:
-            files = create_group(writing.store, schema, layouts)
         more = {} if more_files is None else more_files(schema.dataset_id)
         for key, content in more.items():
             writing.store.write(key, [content], durable=writing.durable)
@@ -251,11 +245,16 @@ def store_arrays(
         entries = write_arrays(arrays, writers, finished, blocks_at_once)
         writing.commit(Manifest(schema.dataset_id, entries, files).to_bytes(layouts))
     except BaseException as error:
-        writing.discard()
-        error.add_note(
-            f"Nothing was stored at {place.location}; what had been written for it was removed, "
-            f"and a data set that was there before is unchanged."
-        )
+        if writing.discard():
+            error.add_note(
+                f"Nothing was stored at {place.location}; what had been written for it was "
+                f"removed, and a data set that was there before is unchanged."
+            )
+        else:
+            error.add_note(
+                f"There are files at {place.location}: of another writer, of a data set that is "
+                f"complete, or of this writing, if they could not be removed."
+            )
         raise
     return open_dataset(url)
 

@@ -49,9 +49,23 @@ _SECOND_DIMENSION = {"X": "feature", "y": "output"}
 
 
 def create_group(
-    store: Store, schema: Schema, layouts: Sequence[ArrayLayout]
+    store: Store, schema: Schema, layouts: Sequence[ArrayLayout], *, durable: bool = False
 ) -> dict[str, StoredFile]:
     """Write the metadata of the group and of the arrays, but no chunk.
+
+    Each file is written once, and its bytes depend on the arguments only, so a file that another
+    writer of the same data set writes late changes nothing.
+
+    Parameters
+    ----------
+    store : Store
+        Files of the data set.
+    schema : Schema
+        Its schema.
+    layouts : sequence of ArrayLayout
+        Its arrays.
+    durable : bool, default=False
+        Wait until each file is safe on disk.
 
     Returns
     -------
@@ -63,11 +77,24 @@ def create_group(
     ValueError
         When the names take more than a reader accepts.
     """
+    contents = _metadata(schema, layouts)
+    for layout in layouts:
+        store.make_folder(layout.name)
+    for key, content in contents.items():
+        store.write(key, [content], durable=durable)
+    return {key: StoredFile.of(content) for key, content in contents.items()}
+
+
+def _metadata(schema: Schema, layouts: Sequence[ArrayLayout]) -> dict[str, bytes]:
+    """Return the content of the files of metadata, as zarr writes them, by their names."""
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
+    from zarr.core.buffer import Buffer
+    from zarr.storage import MemoryStore
 
+    files: dict[str, Buffer] = {}
     group = zarr.create_group(
-        store.for_zarr(), zarr_format=3, attributes={ATTRIBUTE: schema.to_attribute()}
+        MemoryStore(files), zarr_format=3, attributes={ATTRIBUTE: schema.to_attribute()}
     )
     for layout in layouts:
         itemsize = 4 if layout.sparse else np.dtype(layout.dtype).itemsize
@@ -85,7 +112,11 @@ def create_group(
                 : len(layout.stored_shape)
             ],
         )
-    return _list_arrays(store, [layout.name for layout in layouts])
+    arrays = {
+        f"{layout.name}/{METADATA}": files[f"{layout.name}/{METADATA}"].to_bytes()
+        for layout in layouts
+    }
+    return {METADATA: _listing(files[METADATA].to_bytes(), arrays), **arrays}
 
 
 def _create_array(group: Any, layout: ArrayLayout, **options: Any) -> None:
@@ -124,20 +155,20 @@ def _create_array(group: Any, layout: ArrayLayout, **options: Any) -> None:
         )
 
 
-def _list_arrays(store: Store, names: Sequence[str]) -> dict[str, StoredFile]:
-    """Copy the arrays' metadata into the group's metadata, as zarr's consolidated metadata.
+def _listing(group: bytes, arrays: Mapping[str, bytes]) -> bytes:
+    """Return the group's metadata with those of the arrays, as zarr's consolidated metadata.
 
     With it, zarr finds the arrays without listing the folder; a listing would make zarr warn about
     the manifest. zarr's own function is not used, because it warns that not every reader supports
     consolidated metadata. Readers that do not support it ignore it.
     """
-    # Not by read_json: a file with too many names is refused below, with advice.
-    metadata = json.loads(store.read(METADATA).tobytes())
-    arrays = {name: read_json(store, f"{name}/{METADATA}") for name in names}
+    metadata = json.loads(group)
     metadata["consolidated_metadata"] = {
         "kind": "inline",
         "must_understand": False,
-        "metadata": {name: array for name, (array, _) in arrays.items()},
+        "metadata": {
+            key.removesuffix(f"/{METADATA}"): json.loads(content) for key, content in arrays.items()
+        },
     }
     content = json.dumps(metadata, indent=2).encode()
     try:
@@ -146,11 +177,7 @@ def _list_arrays(store: Store, names: Sequence[str]) -> dict[str, StoredFile]:
         raise ValueError(
             f"the names of columns and classes do not fit into {METADATA}: {error}"
         ) from error
-    store.write(METADATA, [content])
-    return {
-        METADATA: StoredFile.of(content),
-        **{f"{name}/{METADATA}": file for name, (_, file) in arrays.items()},
-    }
+    return content
 
 
 def open_group(

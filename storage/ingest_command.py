@@ -73,7 +73,9 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     help="Rows after later appends; chunks get the size for so many.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Continue an ingest of the same files that was killed."
+    "--resume",
+    is_flag=True,
+    help="Continue an ingest of the same files that was killed, also in an object store.",
 )
 @_overwrite
 @_as_json
@@ -128,6 +130,7 @@ def ingest(
       dlbd ingest orders.csv -o orders.zarr --target returned -c order:key,duplicates=drop
       dlbd ingest trips.csv -o trips.zarr --target late \\
         --join vans.csv,on=van,columns=age|seats,unmatched=keep
+      dlbd ingest trips.csv -o s3://bucket/trips.zarr --target late --resume
       dlbd ingest december.csv -o test.zarr --like trips.zarr
       dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
       dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1

@@ -15,6 +15,7 @@ from zarr.abc.store import RangeByteRequest
 from zarr.abc.store import Store as ZarrStore
 from zarr.core.buffer import Buffer, numpy_buffer_prototype
 from zarr.core.sync import sync
+from zarr.storage import ObjectStore
 
 from storage.clock import decoding
 from storage.credentials import without_credentials
@@ -30,6 +31,10 @@ Result = TypeVar("Result")
 #: Names of client errors which mean that access was refused, besides PermissionError.
 _REFUSED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
 _REFUSAL = re.compile(r"status code: 40[13]\b")
+#: Requests for the credentials of a machine in a cloud, which are made if no others are given.
+_OF_MACHINE = re.compile(
+    r"169\.254\.16|/latest/(api/token|meta-data)|metadata\.google|computeMetadata|/metadata/identity"
+)
 _NO_SUCH_RANGE = re.compile(r"status code: 416\b")
 #: The reason in the answer of a server.
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -127,7 +132,8 @@ class Objects(Store):
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a file unless it exists; return whether the file holds `content` afterwards."""
-        self._run("write", key, self._store.set_if_not_exists(key, _buffer(content)))
+        if self._run("write", key, _created(self._store, key, _buffer(content))):
+            return True
         return self.read(key).tobytes() == content
 
     def copy(self, key: str, target: str, *, replace: bool) -> None:
@@ -238,6 +244,15 @@ class Objects(Store):
             raise
         except Exception as error:
             where = f"{self.location}/{key}" if key else self.location
+            if _OF_MACHINE.search(str(error)):
+                raise PermissionError(
+                    errno.EACCES,
+                    f"not allowed to {verb} {where}: no credentials are in the environment of this "
+                    f"process, and this machine has none of its own ({_first_line(error)}): set "
+                    f"them in the environment of this process and of all workers; for a public "
+                    f"bucket set AWS_SKIP_SIGNATURE, GOOGLE_SKIP_SIGNATURE or "
+                    f"AZURE_SKIP_SIGNATURE to true",
+                ) from error
             refused = type(error).__name__ in _REFUSED or _REFUSAL.search(str(error))
             if refused or isinstance(error, PermissionError):
                 raise PermissionError(
@@ -286,6 +301,22 @@ def _zarr_loop() -> asyncio.AbstractEventLoop:
 
 def _buffer(content: bytes) -> Buffer:
     return numpy_buffer_prototype().buffer.from_bytes(content)
+
+
+async def _created(store: ZarrStore, key: str, content: Buffer) -> bool:
+    """Write a file unless it exists; return whether it is certain that this call has written it."""
+    if not isinstance(store, ObjectStore) or store.read_only:
+        await store.set_if_not_exists(key, content)
+        return False
+    from obstore import put_async
+    from obstore.exceptions import AlreadyExistsError
+
+    # zarr's own method does not tell, so that each file would have to be read back.
+    try:
+        await put_async(store.store, key, content.as_buffer_like(), mode="create")
+    except AlreadyExistsError:
+        return False
+    return True
 
 
 def _first_line(error: BaseException) -> str:

@@ -35,6 +35,7 @@ _OPTIONS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"storage\.Join\(\.\.\., unmatched='(\w+)'\)", r"--join ...,unmatched=\1"),
     (r"\bwith features=", "with --features"),
     (r"\boverwrite=True\b", "--overwrite"),
+    (r"\bresume=True\b", "--resume"),
 ]
 
 

@@ -1,8 +1,9 @@
 """What a writing that was killed has left behind, so that another one continues from it.
 
 A writing on a disk fills a hidden folder, and locks it for as long as its process lives. A folder
-that nobody has locked belongs to a process that is gone. If it has the signature of the same work,
-its complete chunks are kept. Each of them is read and checked by its own checksum.
+that nobody has locked belongs to a process that is gone. If it is of the same work, its complete
+chunks are kept. Each of them is read and checked by its own checksum. In an object store, where
+nothing is locked, :mod:`storage.claim` decides who continues.
 """
 
 from __future__ import annotations
@@ -13,56 +14,34 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from dask.delayed import delayed
 
-from storage.chunks import read_values
+from storage.chunks import entry_of
 from storage.computing import compute
-from storage.entries import StoredChunk, StoredFile
-from storage.errors import ChunkCorrupt, StorageError
-from storage.group import INGEST, open_group
+from storage.entries import StoredChunk
 from storage.layout import ArrayLayout, row_chunks
 from storage.progress import stage
-from storage.schema import Schema
 from storage.store import Store, UnexpectedFile
 
 __all__ = [
     "ROWS",
-    "SIGNATURE",
-    "Unfinished",
+    "WORK",
     "finished_blocks",
     "leftovers",
     "lock",
     "make_locked",
-    "unfinished_in",
 ]
 
 #: File in a hidden folder that identifies the work. It is removed before the folder is committed.
-SIGNATURE = "signature"
+WORK = "work.json"
 #: Ending of the folder for rows between the two passes of an ingest.
 ROWS = "rows"
 _ENDINGS = f"writing|removing|{ROWS}"
 #: Ending of a folder that is not locked yet. It is empty.
 _STARTING = "starting"
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """The metadata of a data set that was not finished.
-
-    Attributes
-    ----------
-    schema : Schema
-        Its schema, with its identity and time.
-    files : dict of str to StoredFile
-        The manifest's entries of its files of metadata.
-    """
-
-    schema: Schema
-    files: dict[str, StoredFile]
 
 
 def make_locked(folder: Path) -> int | None:
@@ -123,19 +102,6 @@ def leftovers(target: Path, endings: str = _ENDINGS) -> Iterator[tuple[Path, int
             yield folder, descriptor
 
 
-def unfinished_in(
-    store: Store, schema: Schema, layouts: Sequence[ArrayLayout]
-) -> Unfinished | None:
-    """Return the metadata in a folder, if it is complete and describes the same data set."""
-    try:
-        store.read_start(INGEST, 1)  # it is written after all other metadata
-        found, found_layouts, files = open_group(store)
-    except (StorageError, OSError):
-        return None
-    same = replace(found, dataset_id=schema.dataset_id, created=schema.created) == schema
-    return Unfinished(found, files) if same and found_layouts == tuple(layouts) else None
-
-
 def finished_blocks(
     store: Store, layouts: Sequence[ArrayLayout], block_rows: int
 ) -> dict[str, dict[int, list[StoredChunk]]]:
@@ -163,22 +129,15 @@ def _chunks_of_block(
     """Return the entries of all chunks of a block; None if one is missing or damaged."""
     start = block * block_rows
     stop = min(start + block_rows, layout.n_rows)
+    chunks = layout.chunks_of(start, stop)
+    keys = [layout.key(chunk) for chunk in chunks]
     found = []
-    for chunk in layout.chunks_of(start, stop):
-        entry = _stored_chunk(store, layout, chunk)
-        if entry is None:
-            return None
-        found.append(entry)
-    return found
-
-
-def _stored_chunk(store: Store, layout: ArrayLayout, chunk: int) -> StoredChunk | None:
-    first, stop = layout.rows_of(chunk)
     try:
-        content = store.read(layout.key(chunk))
-        size, checksum = len(content), int.from_bytes(content[-4:].tobytes(), "little")
-        values, n_nan = read_values(store, layout, chunk, (size, checksum))
-    except (OSError, UnexpectedFile, ChunkCorrupt):
+        for chunk, content in zip(chunks, store.read_each(keys, [None] * len(keys)), strict=True):
+            entry = entry_of(layout, chunk, content)
+            if entry is None:
+                return None
+            found.append(entry)
+    except (OSError, UnexpectedFile):
         return None
-    nnz = len(values) if layout.sparse else None
-    return StoredChunk(stop - first, size, checksum, n_nan, nnz)
+    return found

@@ -12,21 +12,19 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from storage.errors import DatasetExists
 from storage.group import foreign_entries
 from storage.local_files import LocalFiles
 from storage.manifest import MANIFEST
-from storage.resuming import SIGNATURE, leftovers, make_locked
-from storage.store import Store, UnexpectedFile
+from storage.resuming import WORK, leftovers, make_locked
+from storage.store import UnexpectedFile
+from storage.work import MAX_NBYTES, Work
 
 __all__ = ["Staging"]
 
 _AT_FDCWD = -100
-#: Largest size of a signature, in bytes.
-_MOST_BYTES = 1000
 _RENAME_EXCHANGE = 2
 # Errors of a kernel or a file system that does not support the exchange of two folders.
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
@@ -70,6 +68,8 @@ class Staging:
         Where the data set goes.
     overwrite : bool
         Whether it may replace another data set.
+    resume : bool, default=False
+        Whether it may continue in the folder of a writing of the same work that was killed.
 
     Attributes
     ----------
@@ -80,8 +80,8 @@ class Staging:
         is replaced: the new one must be safe before the old one is removed. Otherwise a power cut
         may damage the new data set, but its checksums show it, and it can be written again.
         Waiting for the disk takes 1.4 to 5 times as long as writing.
-    resumes : bool
-        True: it can continue in the folder of a writing that was killed.
+    continued : bool
+        Whether it continues in the folder of a writing that was killed.
 
     Raises
     ------
@@ -89,35 +89,34 @@ class Staging:
         When something is at the target that must not be replaced.
     """
 
-    resumes = True
-
-    def __init__(self, target: LocalFiles, *, overwrite: bool) -> None:
+    def __init__(self, target: LocalFiles, *, overwrite: bool, resume: bool = False) -> None:
         self.target = Path(target.root)
         self.store = target.sibling("writing")
         self.folder = Path(self.store.root)
         self.overwrite = overwrite
+        self.resume = resume
         self.durable = overwrite and self.target.exists()
         self.continued = False
         self._lock: int | None = None
         _check_target(self.target, overwrite=overwrite)
 
-    def begin(self, signature: str = "", usable: Callable[[Store], bool] | None = None) -> None:
+    def begin(self, work: Work) -> Work:
         """Make the hidden folder, or find one to continue in; remove those of dead writings."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for folder, descriptor in leftovers(self.target):
             files = LocalFiles(str(folder))
-            same = self._lock is None and usable is not None and _has(files, signature)
-            if same and usable is not None and usable(files):
+            found = _found_in(files, work) if self.resume and not self.continued else None
+            if found is not None:
                 self.store, self.folder, self._lock = files, folder, descriptor
+                self.continued, work = True, found
                 continue
             files.remove_all()
             os.close(descriptor)
-        if self._lock is not None:
-            self.continued = True
-            return
-        self._lock = make_locked(self.folder)
-        if signature:
-            self.store.write(SIGNATURE, [signature.encode()])
+        if not self.continued:
+            self._lock = make_locked(self.folder)
+            if work.signature:
+                self.store.write(WORK, [work.to_bytes()])
+        return work
 
     def commit(self, manifest: bytes) -> None:
         """Write the manifest, move the folder to the target, and remove the old data set."""
@@ -127,7 +126,7 @@ class Staging:
         self.store.write(MANIFEST, [manifest], durable=True)
         for folder, _, _ in os.walk(self.folder):
             _sync_folder(Path(folder))
-        (self.folder / SIGNATURE).unlink(missing_ok=True)
+        (self.folder / WORK).unlink(missing_ok=True)
         # Check again: another process may have written to the target meanwhile.
         _check_target(self.target, overwrite=self.overwrite)
         try:
@@ -145,20 +144,21 @@ class Staging:
         _sync_folder(self.target.parent)
         self.discard()
 
-    def discard(self) -> None:
+    def discard(self) -> bool:
         """Remove the hidden folder, if it is there, and its lock."""
         self.store.remove_all()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+        return True
 
 
-def _has(files: LocalFiles, signature: str) -> bool:
-    """Return whether a folder has this signature."""
+def _found_in(files: LocalFiles, work: Work) -> Work | None:
+    """Return the work of a folder, if it is the same as this one."""
     try:
-        return files.read_bytes(SIGNATURE, _MOST_BYTES).decode(errors="replace") == signature
-    except (OSError, ValueError, UnexpectedFile):
-        return False
+        return work.found_in(files.read_bytes(WORK, MAX_NBYTES))
+    except (OSError, UnexpectedFile):
+        return None
 
 
 def _is_empty_folder(path: Path) -> bool:

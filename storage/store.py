@@ -128,6 +128,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def make_folder(self, key: str) -> None:
+        """Make a folder, unless it is there or the store has no folders."""
+
+    @abstractmethod
     def kind(self) -> str | None:
         """Return a word for what is at the root; None if nothing is, or if it cannot be known."""
 

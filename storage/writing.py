@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from storage.local_files import LocalFiles
 from storage.staging import Staging
 from storage.store import Store
+from storage.work import Work
 
 __all__ = ["Writing", "writing_to"]
 
@@ -19,38 +19,43 @@ class Writing(Protocol):
     ----------
     durable : bool
         Whether each file must be safe on disk before the next step.
-    resumes : bool
-        Whether it can continue from the files of a writing that was killed.
+    continued : bool
+        Whether it continues the writing of another process: some files may be complete.
     """
 
     durable: bool
-    resumes: bool
+    continued: bool
 
     @property
     def store(self) -> Store:
         """Where files are written."""
 
-    def begin(self, signature: str = "", usable: Callable[[Store], bool] | None = None) -> None:
+    def begin(self, work: Work) -> Work:
         """Prepare the place. Nothing is changed before this call.
 
         Parameters
         ----------
-        signature : str, default=""
-            Identifies the work, so that another writing can continue from it; empty if none can.
-        usable : callable, optional
-            Returns whether the files of a killed writing with this signature can be used. If so,
-            this writing continues in their place. None means a new beginning.
+        work : Work
+            What will be written.
+
+        Returns
+        -------
+        Work
+            The same work, with the identity and the time of the writing that it continues, if it
+            continues one.
         """
 
     def commit(self, manifest: bytes) -> None:
         """Make the written files the data set, in one step."""
 
-    def discard(self) -> None:
-        """Remove what was written."""
+    def discard(self) -> bool:
+        """Remove what was written; return whether nothing of it is left."""
 
 
-def writing_to(target: Store, *, overwrite: bool) -> Writing:
+def writing_to(target: Store, *, overwrite: bool, resume: bool = False) -> Writing:
     """Check that a data set may be written to `target`; return the way to write it.
+
+    With `resume`, it continues a writing of the same work that was killed, if there is one.
 
     Raises
     ------
@@ -62,10 +67,10 @@ def writing_to(target: Store, *, overwrite: bool) -> Writing:
         When the store is read-only.
     """
     if isinstance(target, LocalFiles):
-        return Staging(target, overwrite=overwrite)
+        return Staging(target, overwrite=overwrite, resume=resume)
     from storage.claim import Claim
     from storage.objects import Objects  # imports zarr
 
     if not isinstance(target, Objects):
         raise TypeError(f"data sets cannot be written to a {type(target).__name__}")
-    return Claim(target, overwrite=overwrite)
+    return Claim(target, overwrite=overwrite, resume=resume)

@@ -181,6 +181,20 @@ def allows_http(url: str, environment: Mapping[str, str] = os.environ) -> bool:
     return (endpoints or [url])[0].lower().startswith("http:")
 
 
+def _check_endpoint(url: str, environment: Mapping[str, str]) -> None:
+    """Raise UnsupportedURL for an address of a server without ``http:``: obstore would panic."""
+    for name in _ENDPOINTS.get(url[0].lower(), ()):
+        if name not in environment:
+            continue
+        address = environment[name]
+        if not address.lower().startswith(("http://", "https://")):
+            raise UnsupportedURL(
+                f"cannot open {without_credentials(url)}: the environment variable {name} is "
+                f"{without_credentials(address)!r}, and must begin with http:// or https://"
+            )
+        return
+
+
 @cache
 def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
     try:
@@ -192,6 +206,7 @@ def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
             f"{without_credentials(url)} is no local path: stores on the network are reached by "
             f"obstore, which is not installed (pip install 'dlbd-estimators[cloud]')"
         ) from error
+    _check_endpoint(url, dict(settings))
     try:
         store = from_url(url, client_options={"allow_http": allows_http(url, dict(settings))})
     except (BaseError, ValueError) as error:

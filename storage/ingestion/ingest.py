@@ -127,9 +127,11 @@ def ingest(
     overwrite : bool, default=False
         Whether to replace a data set that is already there.
     resume : bool, default=False
-        Whether to continue an ingest to the same folder on a disk that was killed, with the same
-        files, options and versions: the source is counted again, and only blocks that are not
-        complete are written. Without such an ingest, this one begins anew.
+        Whether to continue an ingest to the same place that was killed, with the same files,
+        options and versions: the source is counted again, and only blocks that are not complete are
+        written. Without such an ingest, this one begins anew. In an object store the place is also
+        taken over from an ingest that still runs, which then stops; and an unfinished data set of
+        other files or options is an error.
 
     Returns
     -------
@@ -145,12 +147,12 @@ def ingest(
     FileNotFoundError, PermissionError
         When a file of the source does not exist, or cannot be read.
     DatasetExists
-        When something is at `url` already.
+        When something is at `url` already, or another process has taken over the place.
     NotADataset
         When `like` was made by another function than :func:`~storage.ingest`.
     ValueError, TypeError
         When names or options contradict one another; or when `resume` is given for a source in
-        memory, or for an object store.
+        memory.
 
     Examples
     --------
@@ -253,9 +255,7 @@ def _check_options(
         raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
     if rows is not None and not isinstance(rows, RowSelection):
         raise TypeError(f"rows must be a storage.HashSplit or TimeSplit, got {rows!r}")
-    writing = writing_to(store_at(url), overwrite=overwrite)  # only checks the place
-    if resume and not writing.resumes:
-        raise ValueError(f"an ingest resumes on a disk only, and {store_at(url).location} is none")
+    writing_to(store_at(url), overwrite=overwrite, resume=resume)  # only checks the place
 
 
 def _source(source: Any, csv: CSVFormat | None, nbytes: int, *, resume: bool) -> Source:

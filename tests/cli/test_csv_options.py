@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import uuid
 
 import pytest
 
 import storage
+from tests.storage.cloud.killed_writer import Killed, killed_at
 
 ROWS = "1,2,0\n3,4,1\n" * 20
 
@@ -68,6 +70,22 @@ def test_a_data_set_is_replaced_by_the_option_that_the_error_names(dlbd, tmp_pat
     assert failed.exit_code == 1
     assert "replace it with --overwrite" in failed.stderr
     assert dlbd(*command, "--overwrite").exit_code == 0
+
+
+def test_an_ingest_into_a_store_resumes_by_the_option_that_the_error_names(dlbd, tmp_path):
+    rows, url = write(tmp_path, f"x,z,y\n{ROWS}"), f"memory://{uuid.uuid4().hex}"
+    with pytest.raises(Killed), killed_at(6):
+        storage.ingest([str(rows)], url, target="y")
+    command = ["ingest", rows, "-o", url, "--target", "y"]
+    failed = dlbd(*command)
+    assert failed.exit_code == 1
+    assert "continue an ingest of the same files with --resume" in failed.stderr
+    failed = dlbd(*command, "--resume", "--expected-rows", 10**9)
+    assert failed.exit_code == 1
+    assert "cannot be continued" in failed.stderr
+    done = dlbd(*command, "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert storage.verify(url).chunks == 2
 
 
 def test_bad_lines_are_skipped_in_appended_rows_too(dlbd, tmp_path):

@@ -50,6 +50,9 @@ class Files(Store):
     def write(self, key, parts, *, durable=False):
         raise NotImplementedError
 
+    def make_folder(self, key):
+        raise NotImplementedError
+
     def kind(self):
         return "place"
 

@@ -13,9 +13,11 @@ import storage
 from storage import resuming, staging
 from storage.local_files import LocalFiles
 from storage.manifest import MANIFEST
+from storage.work import Work
 from tests.storage.killed_writer import Killed, killed_at
 
 X, Y = np.arange(200.0).reshape(100, 2), np.arange(100.0)
+WORK = Work("", "0" * 32, "")
 
 
 def tree(folder):
@@ -177,7 +179,7 @@ def test_link_to_a_data_set_is_followed(old, tmp_path):
 
 def test_two_writers_of_one_target_do_not_mix(tmp_path):
     mine = staging.Staging(LocalFiles(str(tmp_path / "d")), overwrite=False)
-    mine.begin()
+    mine.begin(WORK)
     (mine.folder / "zarr.json").write_text("{}")
     storage.create_dataset(tmp_path / "d", X, Y)
     with pytest.raises(storage.DatasetExists):
@@ -190,7 +192,7 @@ def test_two_writers_of_one_target_do_not_mix(tmp_path):
 @pytest.mark.parametrize("make", [a_file, a_folder_with_files, a_dataset_with_notes])
 def test_what_appears_while_we_write_is_not_replaced_either(tmp_path, make):
     mine = staging.Staging(LocalFiles(str(tmp_path / "d")), overwrite=True)
-    mine.begin()
+    mine.begin(WORK)
     (mine.folder / MANIFEST).touch()  # the only file that a commit makes
     make(tmp_path / "d")
     before = tree(tmp_path)

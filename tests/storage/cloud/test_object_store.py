@@ -22,7 +22,7 @@ from zarr.storage import ObjectStore
 
 import storage
 from dlbd_estimators.linear_model import Ridge
-from storage.claim import CLAIM, Claim
+from storage.claim import CLAIM, Claim, ClaimedFiles
 from storage.objects import Objects
 from storage.predictions import write_predictions
 from storage.zarr_stores import AtURL
@@ -196,7 +196,7 @@ class TestNothingIsLost:
 
     def test_of_two_writers_the_second_fails_and_the_first_is_whole(self, place, rows, monkeypatch):
         seen = []
-        write = Objects.write
+        write = ClaimedFiles.write
 
         def write_and_interfere(self, key, parts, **options):
             if key == "X/c.3.0" and not seen:
@@ -205,7 +205,7 @@ class TestNothingIsLost:
                     create(place, rows)
             write(self, key, parts, **options)
 
-        monkeypatch.setattr(Objects, "write", write_and_interfere)
+        monkeypatch.setattr(ClaimedFiles, "write", write_and_interfere)
         create(place, rows).verify()
         assert seen
         assert CLAIM not in listed(place)
@@ -230,7 +230,7 @@ class TestNothingIsLost:
 
     def test_a_writer_whose_place_was_taken_writes_no_more(self, place, rows, monkeypatch):
         seen = []
-        write = Objects.write
+        write = ClaimedFiles.write
 
         def write_and_interfere(self, key, parts, **options):
             write(self, key, parts, **options)
@@ -238,10 +238,10 @@ class TestNothingIsLost:
                 seen.append(key)
                 create(place, (rows[0] + 1, *rows[1:]), overwrite=True)
 
-        monkeypatch.setattr(Objects, "write", write_and_interfere)
+        monkeypatch.setattr(ClaimedFiles, "write", write_and_interfere)
         with (
             dask.config.set(scheduler="synchronous"),
-            pytest.raises(storage.DatasetExists, match="is being written"),
+            pytest.raises(storage.DatasetExists, match="another writer has taken over"),
         ):
             create(place, [da.from_array(each, chunks=100) for each in rows])
         assert seen

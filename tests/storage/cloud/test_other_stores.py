@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import os
 import pickle
 import shutil
+import socket
 import sys
 import threading
 
@@ -201,6 +203,59 @@ def test_a_server_without_encryption_is_reached_only_if_its_address_asks_for_it(
         monkeypatch.setenv(variable, address)
         client = AtURL(url).open().store.client_options
         assert client["allow_http"] in (allowed, str(allowed).lower())
+
+
+@pytest.fixture
+def nobody(monkeypatch, tmp_path):
+    """The address of a server that does not exist, and an environment without settings."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # Google's tools put credentials there
+    for name in [*os.environ]:
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{nobody.getsockname()[1]}"
+
+
+def both_ways(url, error, match):
+    with pytest.raises(error, match=match):
+        storage.open_dataset(url)
+    with pytest.raises(error, match=match):
+        storage.create_dataset(url, X, Y)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/rows", "gs://bucket/rows", "az://bucket/rows"])
+def test_without_credentials_it_says_so(url, nobody, monkeypatch):
+    # The services that give a machine in a cloud its credentials.
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://{nobody}")
+    monkeypatch.setenv("GCE_METADATA_HOST", nobody)
+    monkeypatch.setenv("GCE_METADATA_IP", nobody)
+    monkeypatch.setenv("AZURE_MSI_ENDPOINT", f"http://{nobody}/metadata/identity")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    both_ways(url, PermissionError, "no credentials are in the environment.*SKIP_SIGNATURE")
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("s3://bucket/rows", "AWS_ENDPOINT_URL"),
+        ("gs://bucket/rows", "GOOGLE_BASE_URL"),
+        ("az://bucket/rows", "AZURE_STORAGE_ENDPOINT"),
+    ],
+)
+def test_an_address_without_http_is_refused(url, variable, nobody, monkeypatch, capfd):
+    monkeypatch.setenv(variable, nobody)
+    both_ways(url, storage.UnsupportedURL, f"{variable} is '{nobody}', and must begin with http")
+    assert capfd.readouterr().err == ""  # a panic of obstore is printed
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_server_whose_name_is_wrong(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://no-such-host.invalid:9000")
+    both_ways("s3://bucket/rows", storage.StoreUnreachable, "no-such-host.*can be reached from")
 
 
 def test_a_store_of_azure_without_a_text_form_has_a_name(monkeypatch, capfd):

@@ -17,6 +17,7 @@ from storage.ingestion import pieces
 from storage.local_files import LocalFiles
 from storage.resuming import leftovers, lock
 from storage.staging import Staging
+from storage.work import Work
 
 N = 240
 #: Small blocks: eight of X, each of two chunks, and eight of y.
@@ -96,16 +97,16 @@ def whole(table, tmp_path):
     return files(ingest(table, tmp_path / "whole").path)
 
 
-#: The signature, the group's metadata, ingest.json, chunks, and the manifest.
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 9, 20, -1])
+#: The work, the metadata of the group and of two arrays, ingest.json, chunks, and the manifest.
+@pytest.mark.parametrize("number", [1, 2, 3, 6, 11, 22, -1])
 def test_an_ingest_killed_at_a_write_resumes(number, table, whole, tmp_path, monkeypatch):
     url = tmp_path / "d"
-    n_writes = 3 + len(whole) + 1
+    n_writes = 5 + len(whole) + 1
     kill(number % (n_writes + 1) if number < 0 else number, table, url)
     assert not url.exists()
     left = unfinished(tmp_path)
     before = chunks(left)
-    assert len(before) == {1: 0, 2: 0, 3: 0, 4: 0, -1: len(whole)}.get(number, number - 4)
+    assert len(before) == {1: 0, 2: 0, 3: 0, 6: 0, -1: len(whole)}.get(number, number - 6)
     written = []
     write = LocalFiles.write
 
@@ -141,7 +142,7 @@ def test_an_ingest_of_svmlight_files_resumes(table, tmp_path):
     dump_svmlight_file(frame[["a", "b"]], frame["y"], str(rows))
     whole = files(ingest(rows, tmp_path / "whole").path)
     url = tmp_path / "d"
-    kill(9, rows, url)
+    kill(11, rows, url)
     left = unfinished(tmp_path)
     before = chunks(left)
     data = ingest(rows, url, resume=True)
@@ -156,7 +157,7 @@ def test_an_ingest_of_svmlight_files_resumes(table, tmp_path):
 @pytest.mark.parametrize("change", ["rows", "options", "damage", "no resume"])
 def test_an_ingest_of_other_rows_or_options_begins_anew(change, table, tmp_path):
     url, options = tmp_path / "d", {"resume": True}
-    kill(12, table, url)
+    kill(14, table, url)
     left = unfinished(tmp_path)
     before = chunks(left)
     damaged = min(key for key in before if key.startswith("X/"))
@@ -185,7 +186,7 @@ def test_an_ingest_of_other_rows_or_options_begins_anew(change, table, tmp_path)
 
 def test_the_folder_of_a_living_writer_is_left_alone(table, tmp_path):
     living = Staging(LocalFiles(str(tmp_path / "d")), overwrite=False)
-    living.begin("signature")
+    living.begin(Work("signature", "0" * 32, "2026-01-01T00:00:00+00:00"))
     assert [*leftovers(tmp_path / "d")] == []
     assert lock(living.folder) is None
     ingest(table, tmp_path / "d", resume=True)
@@ -197,6 +198,4 @@ def test_the_folder_of_a_living_writer_is_left_alone(table, tmp_path):
 def test_what_cannot_resume_is_refused(table, tmp_path):
     with pytest.raises(ValueError, match="from files or a data set only, because a pandas"):
         ingest(pd.read_csv(table), tmp_path / "d", resume=True)
-    with pytest.raises(ValueError, match=r"on a disk only, and memory://"):
-        ingest(table, "memory://resuming/d", resume=True)
     assert hidden(tmp_path) == []
