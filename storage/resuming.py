@@ -31,6 +31,7 @@ from storage.store import Store, UnexpectedFile
 
 __all__ = [
     "ROWS",
+    "SHUFFLING",
     "SIGNATURE",
     "Unfinished",
     "finished_blocks",
@@ -44,7 +45,9 @@ __all__ = [
 SIGNATURE = "signature"
 #: Ending of the folder for rows between the two passes of an ingest.
 ROWS = "rows"
-_ENDINGS = f"writing|removing|{ROWS}"
+#: Ending of the folder for rows between the two passes of a shuffle.
+SHUFFLING = "shuffling"
+_ENDINGS = f"writing|removing|{ROWS}|{SHUFFLING}"
 #: Ending of a folder that is not locked yet. It is empty.
 _STARTING = "starting"
 
