@@ -97,12 +97,13 @@ class Dataset(StoredArrays):
 
         All blocks are read once. NaN are left out, sample weights are not used. The standard
         deviation divides by the count minus one, as in pandas. Integers are converted to float64:
-        beyond 2**53 they are rounded.
+        beyond 2**53 they are rounded. Values that sparse rows do not store count as zeros.
 
         Parameters
         ----------
         percentiles : sequence of float, default=()
-            Quantiles from 0 to 1, as in pandas. They take several times the time of the rest.
+            Quantiles from 0 to 1, as in pandas. They take several times the time of the rest, and
+            there are none of sparse rows.
 
         Returns
         -------
@@ -115,7 +116,8 @@ class Dataset(StoredArrays):
         Raises
         ------
         ValueError, TypeError
-            When two columns have the same name, or a percentile is not a number from 0 to 1.
+            When two columns have the same name, or a percentile is not a number from 0 to 1, or
+            quantiles of sparse rows are wanted.
 
         Examples
         --------
