@@ -50,7 +50,8 @@ def write_entries(folder: str, entries: Sequence[Counts]) -> None:
 class DealRows:
     """Writes the rows of one block of each array to scratch files.
 
-    Memory: the block, and a copy of the rows of one array in another order.
+    Memory: the block, and a copy of the rows of one array in another order. Reading sparse rows
+    takes more: see :meth:`~storage.blocks.BlockReader.read_block_into`.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ def shuffle(
 
     Sparse rows stay sparse, and get the order of dense rows with the same blocks. Blocks keep their
     numbers of rows, so if the numbers of entries of rows differ widely, a new block may have more
-    entries than any block of `data`.
+    entries than any block of `data`. A task holds about four blocks of sparse rows.
 
     Parameters
     ----------
