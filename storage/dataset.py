@@ -102,8 +102,7 @@ class Dataset(StoredArrays):
         Parameters
         ----------
         percentiles : sequence of float, default=()
-            Quantiles from 0 to 1, as in pandas. They take several times the time of the rest, and
-            there are none of sparse rows.
+            Quantiles from 0 to 1, as in pandas; dense rows only. They take several times as long.
 
         Returns
         -------
@@ -116,8 +115,7 @@ class Dataset(StoredArrays):
         Raises
         ------
         ValueError, TypeError
-            When two columns have the same name, or a percentile is not a number from 0 to 1, or
-            quantiles of sparse rows are wanted.
+            When two columns share a name, or percentiles are not from 0 to 1, or of sparse rows.
 
         Examples
         --------
