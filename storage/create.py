@@ -168,15 +168,16 @@ def store_arrays(
     source: str | None,
     seed: int | None,
     dtype: npt.DTypeLike | None,
-    chunk_nbytes: int,
-    block_nbytes: int,
-    expected_rows: int | None,
+    chunk_nbytes: int = CHUNK_NBYTES,
+    block_nbytes: int = BLOCK_NBYTES,
+    expected_rows: int | None = None,
     overwrite: bool,
     more_files: Callable[[str], Mapping[str, bytes]] | None = None,
     signature: str = "",
     resume: bool = False,
     entries_per_row: float | None = None,
     blocks_at_once: int | None = None,
+    grid_of: Dataset | None = None,
 ) -> Dataset:
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
@@ -185,7 +186,8 @@ def store_arrays(
     complete blocks of a killed writing of the same source and parameters are kept.
     `entries_per_row` is that of the densest part of a sparse X, if it is known; otherwise parts of
     X are computed to find it. `blocks_at_once` is the `at_once` of
-    :func:`~storage.writer.write_arrays`.
+    :func:`~storage.writer.write_arrays`. With `grid_of`, a data set with the same arrays, chunks
+    and blocks have as many rows as those of that data set.
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
@@ -204,9 +206,16 @@ def store_arrays(
     n_samples = _common_length(arrays)
     n_planned = max(n_samples, expected_rows or 0)
     sparse = is_sparse_array(arrays["X"])
-    layouts, block_rows = _layouts(
-        arrays, dtypes, chunk_nbytes, block_nbytes, n_planned, entries_per_row
-    )
+    layouts = _layouts(arrays, dtypes)
+    if grid_of is None:
+        layouts, block_rows = _planned(
+            arrays["X"], layouts, chunk_nbytes, block_nbytes, n_planned, entries_per_row
+        )
+    else:
+        layouts = [
+            layout.with_chunk_rows(grid_of.layouts[layout.name].chunk_rows) for layout in layouts
+        ]
+        block_rows = grid_of.schema.block_rows
     check_number_of_chunks(layouts)
     schema = Schema(
         dataset_id=uuid.uuid4().hex,
@@ -287,45 +296,44 @@ def _common_length(arrays: Mapping[str, Array]) -> int:
     return n_samples
 
 
-def _layouts(
-    arrays: Mapping[str, Array],
-    dtypes: Mapping[str, str],
+def _layouts(arrays: Mapping[str, Array], dtypes: Mapping[str, str]) -> list[ArrayLayout]:
+    """Return layouts with chunks of one row."""
+    return [
+        ArrayLayout(
+            name,
+            dtypes[name],
+            int(array.shape[0]),
+            tuple(map(int, array.shape[1:])),
+            1,
+            sparse=is_sparse_array(array),
+        )
+        for name, array in arrays.items()
+    ]
+
+
+def _planned(
+    X: Array,
+    layouts: Sequence[ArrayLayout],
     chunk_nbytes: int,
     block_nbytes: int,
     n_planned: int,
     entries_per_row: float | None,
 ) -> tuple[list[ArrayLayout], int]:
     """Choose the rows of a chunk for each array, and the rows of a block for all arrays."""
-    n_rows = int(arrays["X"].shape[0])
-    # Chunks of one row: these layouts only serve to compute the bytes of a row.
-    rows = {
-        name: ArrayLayout(
-            name,
-            dtypes[name],
-            n_rows,
-            tuple(map(int, array.shape[1:])),
-            1,
-            sparse=is_sparse_array(array),
-        )
-        for name, array in arrays.items()
-    }
-    x_nbytes, x_nbytes_as_floats = rows["X"].row_nbytes, rows["X"].row_nbytes_as_floats
-    if rows["X"].sparse:
-        x_nbytes, x_nbytes_as_floats = sparse_row_nbytes(arrays["X"], dtypes["X"], entries_per_row)
+    x, *others = layouts
+    x_nbytes, x_nbytes_as_floats = x.row_nbytes, x.row_nbytes_as_floats
+    if x.sparse:
+        x_nbytes, x_nbytes_as_floats = sparse_row_nbytes(X, x.dtype, entries_per_row)
     chunk_rows, block_rows = plan_rows(
         n_planned,
         x_nbytes,
         # Estimators convert blocks of small integers to floats, which are up to eight times larger.
-        sum(row.row_nbytes for name, row in rows.items() if name != "X") + x_nbytes_as_floats,
+        sum(row.row_nbytes for row in others) + x_nbytes_as_floats,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
     )
-    layouts = [
-        row.with_chunk_rows(
-            chunk_rows
-            if name == "X"
-            else side_chunk_rows(chunk_rows, block_rows, row.row_nbytes, chunk_nbytes)
-        )
-        for name, row in rows.items()
+    of_others = [
+        row.with_chunk_rows(side_chunk_rows(chunk_rows, block_rows, row.row_nbytes, chunk_nbytes))
+        for row in others
     ]
-    return layouts, block_rows
+    return [x.with_chunk_rows(chunk_rows), *of_others], block_rows

@@ -97,11 +97,12 @@ class Dataset(StoredArrays):
 
         All blocks are read once. NaN are left out, sample weights are not used. The standard
         deviation divides by the count minus one, as in pandas. Integers above 2**53 are rounded.
+        Values that sparse rows do not store count as zeros.
 
         Parameters
         ----------
         percentiles : sequence of float, default=()
-            Quantiles from 0 to 1, as in pandas. They take several times the time of the rest.
+            Quantiles from 0 to 1, as in pandas; dense rows only. They take several times as long.
 
         Returns
         -------
@@ -114,7 +115,7 @@ class Dataset(StoredArrays):
         Raises
         ------
         ValueError, TypeError
-            When two columns have the same name, or a percentile is not a number from 0 to 1.
+            When two columns share a name, or percentiles are not from 0 to 1, or of sparse rows.
 
         Examples
         --------

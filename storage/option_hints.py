@@ -1,10 +1,12 @@
-"""Advice of error messages, which names arguments of Python functions, as options of ``dlbd``."""
+"""Advice of errors and warnings, which names arguments of functions, as options of ``dlbd``."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from storage.errors import StorageError
 
@@ -41,12 +43,26 @@ _OPTIONS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 
 @contextmanager
 def advice_as_options() -> Iterator[None]:
-    """Name the options of the command line in the messages of errors that pass."""
-    try:
-        yield
-    except StorageError as error:
-        text = str(error)
-        for pattern, option in _OPTIONS:
-            text = re.sub(pattern, option, text)
-        error.args = (text,)
-        raise
+    """Name the options of the command line in the messages of errors and warnings that pass."""
+    show = warnings.showwarning
+    with warnings.catch_warnings():
+
+        def show_options(
+            message: Warning | str, category: type[Warning], *place: Any, **options: Any
+        ) -> None:
+            text = _as_options(str(message))
+            changed = text != str(message)
+            show(category(text) if changed else message, category, *place, **options)
+
+        warnings.showwarning = show_options
+        try:
+            yield
+        except StorageError as error:
+            error.args = (_as_options(str(error)),)
+            raise
+
+
+def _as_options(text: str) -> str:
+    for pattern, option in _OPTIONS:
+        text = re.sub(pattern, option, text)
+    return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(*, hidden: bool = False) -> Iterator[None]:
+def progress_bar(*, hidden: bool = False) -> Iterator[Callable[[str, int, int], None] | None]:
     """Show the progress of all operations in a ``with`` block, one line for each stage.
 
     Nothing is shown if standard error is not a terminal.
@@ -25,14 +25,19 @@ def progress_bar(*, hidden: bool = False) -> Iterator[None]:
     ----------
     hidden : bool, default=False
         Whether to show nothing in a terminal either.
+
+    Yields
+    ------
+    callable or None
+        ``show(stage, done, total)`` shows the progress of other work; None if nothing is shown.
     """
     if hidden or not sys.stderr.isatty():
-        yield
+        yield None
         return
     line = _Line()
     try:
         with listening(line):
-            yield
+            yield lambda stage, done, total: line(Progress(stage, done, total))
     finally:
         line.end()
 

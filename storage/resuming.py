@@ -28,6 +28,7 @@ from storage.store import Store, UnexpectedFile
 
 __all__ = [
     "ROWS",
+    "SHUFFLING",
     "WORK",
     "finished_blocks",
     "leftovers",
@@ -39,7 +40,9 @@ __all__ = [
 WORK = "work.json"
 #: Ending of the folder for rows between the two passes of an ingest.
 ROWS = "rows"
-_ENDINGS = f"writing|removing|{ROWS}"
+#: Ending of the folder for rows between the two passes of a shuffle.
+SHUFFLING = "shuffling"
+_ENDINGS = f"writing|removing|{ROWS}|{SHUFFLING}"
 #: Ending of a folder that is not locked yet. It is empty.
 _STARTING = "starting"
 

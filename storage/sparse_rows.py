@@ -24,6 +24,7 @@ __all__ = [
     "encoded_nbytes",
     "entry_dtype",
     "is_sparse",
+    "rows_of_entries",
     "stacked",
 ]
 
@@ -147,8 +148,6 @@ def decode_rows(content: npt.NDArray[np.uint8], dtype: str, shape: tuple[int, in
     ValueError
         When the bytes are not those of such rows.
     """
-    from scipy.sparse import csr_array
-
     n_rows, n_features = shape
     # Rows without entries are not found by a decoder that is given no bytes at all.
     decoded: Sequence[bytes] = _CODEC.decode(content)
@@ -160,15 +159,27 @@ def decode_rows(content: npt.NDArray[np.uint8], dtype: str, shape: tuple[int, in
     if np.any(lengths % itemsize):
         raise ValueError("the bytes of a row are no whole number of entries")
     entries = np.frombuffer(b"".join(kept), dtype=entry_dtype(dtype))
-    indptr = np.zeros(n_rows + 1, dtype=np.int64)
-    np.cumsum(lengths // itemsize, out=indptr[1:])
     indices = entries["index"].astype(np.int32)
     if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < n_features:
         raise ValueError(f"a column number is outside 0 to {n_features - 1}")
     values = entries["value"].astype(np.dtype(dtype))
+    return rows_of_entries(values, indices, lengths // itemsize, n_features)
+
+
+def rows_of_entries(
+    values: npt.NDArray[np.generic],
+    indices: npt.NDArray[np.int32],
+    lengths: npt.NDArray[np.integer[Any]],
+    n_features: int,
+) -> Any:
+    """Return a CSR array from its entries, and the number of entries of each row."""
+    from scipy.sparse import csr_array
+
+    indptr = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=indptr[1:])
     if indptr[-1] <= _MAX_INT32:
         indptr = indptr.astype(np.int32)
-    return csr_array((values, indices, indptr), shape=shape)
+    return csr_array((values, indices, indptr), shape=(len(lengths), n_features))
 
 
 def stacked(parts: Sequence[Any]) -> Any:

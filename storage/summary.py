@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,19 @@ from dask.delayed import Delayed, delayed
 from storage.arrays import StoredArrays
 from storage.computing import compute
 from storage.quantiles import Quantiles, QuantileSketch, quantile_name, quantiles_of
+from storage.sparse_rows import is_sparse
 from storage.tables import arrays_of, column_labels, refuse_sparse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "summary_frame", "summary_of"]
+__all__ = ["Summary", "summary_frame", "summary_of", "summary_of_sparse"]
 
 Floats = npt.NDArray[np.float64]
 
 # Values converted to float64 at a time: they and the results fit in the processor's cache.
 _TILE_VALUES = 2**15
-#: Sketches of quantiles that one task joins.
+#: Blocks whose statistics one task joins.
 _JOINED = 8
 
 
@@ -75,6 +76,10 @@ class Summary:
         )
 
 
+#: The summary of all columns, and the sketch of each if quantiles are wanted.
+_Statistics: TypeAlias = tuple[Summary, list[QuantileSketch]]
+
+
 def summary_of(values: npt.NDArray[Any]) -> Summary:
     """Return the summary of one block of shape (n_rows, n_columns) with one row or more."""
     rows = max(1, _TILE_VALUES // values.shape[1])
@@ -118,6 +123,23 @@ def _of_whole_tile(numbers: Floats) -> Summary:
     )
 
 
+def summary_of_sparse(rows: Any) -> Summary:
+    """Return the summary of a CSR array with one row or more, without making it dense."""
+    n_rows, n_columns = rows.shape
+    absent = np.isnan(rows.data) if rows.data.dtype.kind == "f" else np.zeros(rows.nnz, np.bool_)
+    columns, values = rows.indices[~absent], rows.data[~absent].astype(np.float64)
+    count = n_rows - np.bincount(rows.indices[absent], minlength=n_columns)
+    n_zeros = count - np.bincount(columns, minlength=n_columns)  # those that are not stored
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
+        mean = np.bincount(columns, values, n_columns) / np.maximum(count, 1)
+        of_stored = np.bincount(columns, (values - mean[columns]) ** 2, n_columns)
+        squares = of_stored + n_zeros * mean**2
+    low, high = (np.where(n_zeros > 0, 0.0, end) for end in (np.inf, -np.inf))
+    np.minimum.at(low, columns, values)
+    np.maximum.at(high, columns, values)
+    return Summary(count, mean, squares, low, high)
+
+
 def summary_frame(data: StoredArrays, percentiles: Sequence[float]) -> pd.DataFrame:
     """Return a frame of the statistics of all columns, without y if it holds codes of classes.
 
@@ -126,10 +148,11 @@ def summary_frame(data: StoredArrays, percentiles: Sequence[float]) -> pd.DataFr
     ValueError, TypeError
         When a percentile is not a number from 0 to 1.
     """
-    refuse_sparse(data, "describe", "sum over its blocks, e.g. X.map_blocks(...)")
     import pandas as pd
 
     shares = _checked(percentiles)
+    if shares:
+        refuse_sparse(data, "describe with percentiles", "leave them out")
     labels = column_labels(data)
     arrays = {
         name: array
@@ -138,10 +161,7 @@ def summary_frame(data: StoredArrays, percentiles: Sequence[float]) -> pd.DataFr
     }
     found = compute(*(_statistics(array, with_quantiles=bool(shares)) for array in arrays.values()))
     parts, errors = [], [0.0]
-    for name, (summaries, sketches) in zip(arrays, found, strict=True):
-        total = summaries[0]
-        for summary in summaries[1:]:
-            total = total.joined(summary)
+    for name, (total, sketches) in zip(arrays, found, strict=True):
         rows = _rows(total)
         if shares:
             quantiles = [_quantiles(sketch, shares) for sketch in sketches]
@@ -188,38 +208,32 @@ def _quantiles(sketch: QuantileSketch, shares: Sequence[float]) -> Quantiles:
 
 
 def _statistics(array: DaskArray, *, with_quantiles: bool) -> Delayed:
-    """Return the summary of each block, and one sketch of each column if they are wanted.
+    """Return the summary of all rows, and one sketch of each column if they are wanted.
 
-    The sketches of neighbouring blocks are joined in a tree, so that no process holds those of all
-    blocks.
+    Those of neighbouring blocks are joined in a tree, so that no process holds those of all blocks.
     """
     name = f"describe-{uuid.uuid4().hex}"
     function = delayed(partial(_of_block, with_quantiles), traverse=False)
-    blocks = [function(block, dask_key_name=f"{name}-{number}")
-              for number, block in enumerate(array.to_delayed().ravel())]  # fmt: skip
-    summaries = [block[0] for block in blocks]
-    sketches = [block[1] for block in blocks] if with_quantiles else []
-    while len(sketches) > 1:
-        join = delayed(_joined_sketches, traverse=False)
-        groups = range(0, len(sketches), _JOINED)
-        sketches = [join(*sketches[start : start + _JOINED]) for start in groups]
-    both: Delayed = delayed(_both)(summaries, sketches)
-    return both
+    parts: list[Delayed] = [function(block, dask_key_name=f"{name}-{number}")
+                            for number, block in enumerate(array.to_delayed().ravel())]  # fmt: skip
+    join = delayed(_joined, traverse=False)
+    while len(parts) > 1:
+        groups = range(0, len(parts), _JOINED)
+        parts = [join(*parts[start : start + _JOINED]) for start in groups]
+    return parts[0]
 
 
-def _both(
-    summaries: list[Summary], sketches: list[list[QuantileSketch]]
-) -> tuple[list[Summary], list[QuantileSketch]]:
-    return summaries, sketches[0] if sketches else []
-
-
-def _of_block(
-    with_quantiles: bool, block: npt.NDArray[Any]
-) -> tuple[Summary, list[QuantileSketch]]:
+def _of_block(with_quantiles: bool, block: Any) -> _Statistics:
+    if is_sparse(block):
+        return summary_of_sparse(block), []
     rows = block.reshape(len(block), -1)
     columns = rows.T if with_quantiles else ()
     return summary_of(rows), [QuantileSketch.of(column.astype(np.float64)) for column in columns]
 
 
-def _joined_sketches(*blocks: list[QuantileSketch]) -> list[QuantileSketch]:
-    return [QuantileSketch.joined(parts) for parts in zip(*blocks, strict=True)]
+def _joined(*parts: _Statistics) -> _Statistics:
+    total, _ = parts[0]
+    for summary, _ in parts[1:]:
+        total = total.joined(summary)
+    columns = zip(*(sketches for _, sketches in parts), strict=True)
+    return total, [QuantileSketch.joined(each) for each in columns]

@@ -11,7 +11,8 @@ group              name     object
                             ``feature_names`` and ``target``
 ``dlbd.data``      write    ``write(columns, target, classes=None)``: writes lazy columns by name
 ``dlbd.data``      progress ``progress(hidden=False)``: a context in which a terminal shows how much
-                            ``write`` has written
+                            ``write`` has written; its value is ``show(name, done, total)``, which
+                            shows the progress of other work, or None where nothing is shown
 ================== ======== ========================================================================
 """
 

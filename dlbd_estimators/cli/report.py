@@ -6,6 +6,7 @@ import click
 
 from dlbd_estimators.base.saving import load
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
+from dlbd_estimators.cli.passes import passes_shown
 from dlbd_estimators.cli.rows import open_for, targets
 
 
@@ -30,13 +31,14 @@ def report(model: str, data: str, out: str, title: str | None, as_json: bool) ->
 
     fitted = load(model)
     rows = open_for(fitted, data)
-    path = reports.report(
-        fitted,
-        rows.X,
-        targets(fitted, rows, data),
-        path=out,
-        sample_weight=rows.sample_weight,
-        feature_names=rows.feature_names,
-        title=title,
-    )
+    with passes_shown(hidden=as_json):
+        path = reports.report(
+            fitted,
+            rows.X,
+            targets(fitted, rows, data),
+            path=out,
+            sample_weight=rows.sample_weight,
+            feature_names=rows.feature_names,
+            title=title,
+        )
     click.echo(json_of({"report": str(path)}) if as_json else f"written to {path}")

@@ -6,6 +6,7 @@ import click
 
 from dlbd_estimators.base.saving import load
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
+from dlbd_estimators.cli.passes import passes_shown
 from dlbd_estimators.cli.rows import open_for, targets
 
 
@@ -29,7 +30,8 @@ def score(model: str, data: str, as_json: bool) -> None:
 
     fitted = load(model)
     rows = open_for(fitted, data)
-    scores = named_scores(fitted, rows.X, targets(fitted, rows, data), rows.sample_weight)
+    with passes_shown(hidden=as_json):
+        scores = named_scores(fitted, rows.X, targets(fitted, rows, data), rows.sample_weight)
     if as_json:
         click.echo(json_of({"model": model, "data": data, "scores": scores}))
         return

@@ -15,6 +15,7 @@ from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.cache import block_cache, keep_block
 from dlbd_estimators.engine.cost import Cost, decoding_seconds
+from dlbd_estimators.engine.pass_progress import PassCounter
 from dlbd_estimators.engine.read_ahead import load_ahead, load_between
 from dlbd_estimators.engine.reduction_tree import reduce_range
 from dlbd_estimators.kernels.kernel import PassKernel
@@ -72,6 +73,7 @@ def run_bundle(
     parameters: Any,
     *,
     keep: bool = True,
+    counter: PassCounter | None = None,
 ) -> BundleResult[Partial]:
     """Evaluate a kernel on the blocks of a bundle; load the next block meanwhile."""
     began = time.perf_counter()
@@ -94,6 +96,8 @@ def run_bundle(
             partial = kernel.of_block(number)(block, parameters)
             if not kernel.is_finite(partial):
                 bundle.blocks.diagnose(number, block)
+            if counter is not None and counter.listens:
+                counter.add(1)
             return partial
 
         # NumPy's warnings are off: every partial is checked for overflow and NaN, and that error

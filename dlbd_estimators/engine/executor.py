@@ -15,6 +15,7 @@ from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.bundle import BundleResult
 from dlbd_estimators.engine.cost import Cost, TotalCost
 from dlbd_estimators.engine.matrices import MatrixRoom, matrix_room
+from dlbd_estimators.engine.pass_progress import counted
 from dlbd_estimators.engine.passes import Pass, Round
 from dlbd_estimators.engine.reduction_tree import join
 from dlbd_estimators.exceptions import BlockTooLarge
@@ -98,7 +99,8 @@ class Executor(ABC):
         # Check the size even if this pass reads only targets: a pass that reads X will follow.
         self._check_block_size(blocks)
         began = time.perf_counter()
-        results = self._run(kernel, parameters, blocks, chosen, name, features)
+        with counted(name, len(chosen)):
+            results = self._run(kernel, parameters, blocks, chosen, name, features)
         partials = {node: result.partial for node, result in results.items()}
         ran = time.perf_counter()
         partial = join(partials, kernel.combine, 0, len(chosen))

@@ -21,6 +21,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 from dlbd_estimators.engine.graph_parts import NotKept
 from dlbd_estimators.engine.held_partials import Held
 from dlbd_estimators.engine.inside_tasks import seceded
+from dlbd_estimators.engine.pass_progress import current_pass
 from dlbd_estimators.engine.reduction_tree import Node, parent, split, uncovered
 from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.engine.watch import LOOK_EVERY, Watch
@@ -144,6 +145,7 @@ class _Tasks:
         self._send_missing(again=False)
         while self._running or self._held or self._fetched:
             self._receive_arrived()
+            current_pass().look(self.results, self._held)
             if self._running:
                 self._await_end()
             elif self._held:

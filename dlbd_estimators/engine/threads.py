@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dask.config
@@ -15,6 +15,7 @@ from dlbd_estimators.engine.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.engine.cache import block_cache
 from dlbd_estimators.engine.executor import Executor, bundle_depth, cache_share
 from dlbd_estimators.engine.memory import Memory, process_memory
+from dlbd_estimators.engine.pass_progress import current_pass
 from dlbd_estimators.engine.reduction_tree import nodes
 from dlbd_estimators.kernels.kernel import PassKernel
 
@@ -72,9 +73,11 @@ class ThreadExecutor(Executor):
             Bundle(self._fit, blocks, indices[start:stop], start, stop, features, budget)
             for start, stop in ranges
         ]
+        # Threads of the pool do not know the pass of this thread.
+        run = partial(run_bundle, counter=current_pass())
         if len(bundles) == 1:  # a small problem does not pay for the transfer to a thread
-            return {ranges[0]: run_bundle(bundles[0], kernel, parameters)}
-        pending = [self._pool.submit(run_bundle, bundle, kernel, parameters) for bundle in bundles]
+            return {ranges[0]: run(bundles[0], kernel, parameters)}
+        pending = [self._pool.submit(run, bundle, kernel, parameters) for bundle in bundles]
         return dict(zip(ranges, _results(pending), strict=True))
 
     def capacity(self) -> tuple[int, int]:

@@ -36,6 +36,9 @@ def append(
     version. Stored chunks are not written again, except the last one of each array if it is not
     full; each task holds about one block.
 
+    Columns with a policy for duplicates are compared among the new rows, not with stored rows,
+    whose keys are not kept: a row whose key is stored already is stored once more.
+
     Data sets that are open keep their rows, and old versions can still be opened. When an error is
     raised, or the process is killed, the newest version is the one before. If two processes append
     at the same time, one of them raises AppendConflict and appends nothing.

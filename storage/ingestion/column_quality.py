@@ -82,6 +82,11 @@ class ColumnQuality:
     unit: str | None = None
 
     @property
+    def is_compared(self) -> bool:
+        """Whether the values of these rows were compared with each other, to find duplicates."""
+        return self.policies.get("duplicates", "allow") != "allow"
+
+    @property
     def kind_and_unit(self) -> str:
         """The kind of the column, with its unit if it has one."""
         return self.kind if self.unit is None else f"{self.kind} in {self.unit}"

@@ -14,7 +14,7 @@ from storage.ingestion.cells import NULL_TEXTS, as_texts, read_cells
 from storage.ingestion.column import Column, Kind
 from storage.ingestion.rows import Rows
 
-__all__ = ["SAMPLE_ROWS", "resolved_columns"]
+__all__ = ["SAMPLE_ROWS", "is_text", "kind_of_texts", "resolved_columns"]
 
 #: Rows read of each partition of the sample.
 SAMPLE_ROWS = 10_000
@@ -70,7 +70,7 @@ def _kind_in_all(name: str, sample: Sequence[Rows], *, texts: bool) -> Kind:
     for rows in sample:
         array = rows.table.column(name).slice(0, SAMPLE_ROWS).combine_chunks()
         try:
-            kind = _kind_of_texts(array) if texts and _is_text(array.type) else _kind_of_type(array)
+            kind = kind_of_texts(array) if texts and is_text(array.type) else _kind_of_type(array)
         except InvalidData as error:
             raise InvalidData(f"column {name!r} of {rows.file}: {error}") from error
         if kind is not None:
@@ -103,7 +103,7 @@ def _kind_of_type(array: pa.Array) -> Kind | None:
         type_ = type_.value_type
         if pa.types.is_integer(type_) or pa.types.is_boolean(type_):
             return "category"
-    if not _is_text(type_):
+    if not is_text(type_):
         raise InvalidData(
             f"values of type {type_} are neither numbers, truth values, texts nor times: leave the "
             f"column out with features=, declare a kind, or make numbers or texts of it first"
@@ -111,11 +111,13 @@ def _kind_of_type(array: pa.Array) -> Kind | None:
     return "category"
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def is_text(type_: pa.DataType) -> bool:
+    """Return whether values of a type are plain texts."""
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
-def _kind_of_texts(array: pa.Array) -> Kind | None:
+def kind_of_texts(array: pa.Array) -> Kind | None:
+    """Return the kind that most of these texts show; None if there is no text."""
     texts = pc.drop_null(as_texts(array))
     if not len(texts):
         return None

@@ -29,6 +29,7 @@ from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, ingest_svmlight, refuse_for_svmlight
 from storage.ingestion.svmlight_source import is_svmlight_source
+from storage.ingestion.typed_texts import warn_of_numbers
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES
 from storage.location import store_at
 from storage.opening import open_dataset
@@ -211,16 +212,18 @@ def ingest(
         )
     found = _source(source, csv, partition_nbytes, resume=resume)
     lookups: tuple[Lookup, ...] = ()
+    texts: frozenset[str] = frozenset()
     if given is None:
         assert target is not None
         tables = load_tables(joins, found)
-        plan = planned_columns(found, target, features, columns or {}, tables)
+        plan, texts = planned_columns(found, target, features, columns or {}, tables)
         lookups = tuple(table.lookup for table in tables)
     else:
         plan = columns_of_recipe(found, given)
     with keeping_files(store_at(url)) as files:
         encoded = encode_source(found, plan, given, rows, csv, lookups, files)
         recipe = encoded.recipe
+        warn_of_numbers(recipe, texts)
         record = IngestRecord(recipe, encoded.report, rows)
         return store_arrays(
             url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from storage.errors import InvalidData
 from storage.ingestion.column import Column
@@ -12,9 +13,25 @@ from storage.ingestion.joined_tables import JoinedTable
 from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.source import Source
+from storage.ingestion.typed_texts import typed_texts
 from storage.messages import first_texts, short_text
 
-__all__ = ["check_names", "columns_of_recipe", "planned_columns"]
+__all__ = ["Plan", "check_names", "columns_of_recipe", "planned_columns"]
+
+
+class Plan(NamedTuple):
+    """The rules of an ingest.
+
+    Parameters
+    ----------
+    columns : dict of str to Column
+        The rules of each column that is used, the target last.
+    typed_texts : frozenset of str
+        The columns that are categories only because their type is text.
+    """
+
+    columns: dict[str, Column]
+    typed_texts: frozenset[str]
 
 
 def planned_columns(
@@ -23,8 +40,8 @@ def planned_columns(
     features: Sequence[str] | None,
     columns: Mapping[str, Column],
     tables: Sequence[JoinedTable] = (),
-) -> dict[str, Column]:
-    """Return the rules of each column that is used, the target last.
+) -> Plan:
+    """Return the rules of each column that is used.
 
     Parameters
     ----------
@@ -56,12 +73,14 @@ def planned_columns(
     own = [name for name in declared if name not in added]
     sample = source.loaded(own, of_sample=True)
     found = resolved_columns(own, declared, sample, texts=source.texts)
+    typed = typed_texts(own, declared, sample, texts=source.texts)
     for table in tables:
         names = [name for name in table.rows.table.column_names if name in declared]
         found |= resolved_columns(names, declared, [table.rows], texts=table.texts)
-    plan = {name: found[name] for name in declared}
-    plan[target] = _as_target(plan[target])
-    return plan
+        typed |= typed_texts(names, declared, [table.rows], texts=table.texts)
+    planned = {name: found[name] for name in declared}
+    planned[target] = _as_target(planned[target])
+    return Plan(planned, frozenset(typed))
 
 
 def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:

@@ -208,4 +208,6 @@ def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:
         lines.append(
             f"      {count:,} {words}: {column.policies[rule]}; {column.examples[rule][0]}"
         )
+    if column.is_compared and "duplicates" not in column.broken:
+        lines.append("      no duplicates among these rows")
     return lines

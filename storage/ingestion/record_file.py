@@ -16,10 +16,12 @@ from storage.metadata import check_readable, damaged, parse_json, read_metadata
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
 
-__all__ = ["SVMLIGHT", "read_record", "record_content"]
+__all__ = ["SVMLIGHT", "copied_record", "read_record", "record_content"]
 
 #: The entry of the record of an ingest of svmlight files.
 SVMLIGHT = "svmlight"
+#: The entry of the first line.
+_CHECKSUM = "crc32c"
 
 _Record = TypeVar("_Record")
 
@@ -65,6 +67,16 @@ def read_record(data: StoredArrays, parse: Callable[[Mapping[str, Any]], _Record
         raise
 
 
+def copied_record(data: StoredArrays) -> Callable[[str], bytes]:
+    """Return a function that gives the content of the file for a data set of the same columns.
+
+    It takes the identity of the other data set. Errors are those of :func:`read_record`.
+    """
+    plain = read_record(data, dict)
+    del plain[_CHECKSUM]
+    return lambda dataset_id: record_content({**plain, "dataset_id": dataset_id})
+
+
 def _read(data: StoredArrays, parse: Callable[[Mapping[str, Any]], _Record]) -> _Record:
     store, manifest = data.store, data.manifest
     try:
@@ -95,4 +107,4 @@ def _read(data: StoredArrays, parse: Callable[[Mapping[str, Any]], _Record]) -> 
 
 
 def _checksum_line(body: bytes) -> bytes:
-    return f'{{"crc32c": "{google_crc32c.value(body):08x}",\n'.encode()
+    return f'{{"{_CHECKSUM}": "{google_crc32c.value(body):08x}",\n'.encode()

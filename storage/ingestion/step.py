@@ -17,6 +17,7 @@ from storage.ingestion.cells import Mask, text_at
 from storage.ingestion.checked_rows import CleanColumn
 from storage.ingestion.column import Column, limit
 from storage.ingestion.feature_columns import FeatureColumns, Indicators, Values
+from storage.ingestion.infer import kind_of_texts
 from storage.ingestion.rules import Checked
 from storage.ingestion.tally import ColumnTally
 from storage.messages import first_texts, short_text
@@ -71,13 +72,7 @@ class Step:
         categories = None
         if column.kind == "category":
             if found.crowded:
-                some = first_texts([*(found.categories or {})][:3], 3, quoted=True)
-                raise InvalidData(
-                    f"column {name!r} has more than {column.max_categories:,} categories "
-                    f"({some}, ...): leave it out with features=, declare it as another kind, "
-                    f"such as storage.Column('key') if it only identifies rows, or allow more "
-                    f"with storage.Column('category', max_categories=...)"
-                )
+                raise InvalidData(_too_many(name, column, [*(found.categories or {})]))
             categories = _categories(column, found)
             if not categories:
                 raise InvalidData(
@@ -253,6 +248,19 @@ def violation(rule: str, column: Column) -> str:
         "missing": "a missing value",
         "duplicates": "a value that an earlier row has",
     }[rule]
+
+
+def _too_many(name: str, column: Column, some: Sequence[str]) -> str:
+    kind = kind_of_texts(pa.array(some, pa.large_string()))
+    looks_like = ""
+    if kind in ("number", "datetime"):
+        looks_like = f"storage.Column({kind!r}), since most values look like a {kind}, or "
+    return (
+        f"column {name!r} has more than {column.max_categories:,} categories "
+        f"({first_texts(some[:3], 3, quoted=True)}, ...): leave it out with features=, declare it "
+        f"as another kind, such as {looks_like}storage.Column('key') if it only identifies rows, "
+        f"or allow more with storage.Column('category', max_categories=...)"
+    )
 
 
 def _categories(column: Column, found: ColumnTally) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import storage
-from dlbd_estimators import Ridge
+from dlbd_estimators import LogisticRegression, Ridge
 from storage import progress_bar
 from storage.progress import Progress
 
@@ -64,8 +64,8 @@ def csv(tmp_path):
     return tmp_path / "rows.csv"
 
 
-FIRST = r"(\w+) +\[-{20}\]  0/\d+    0%"
-LAST = r"(\w+) +\[#{20}\]  (\d+)/\2  100%  \d+\.\d s"
+FIRST = r"([\w-]+) +\[-{20}\]  0/\d+    0%"
+LAST = r"([\w-]+) +\[#{20}\]  (\d+)/\2  100%  \d+\.\d s"
 
 
 def test_each_stage_is_one_line_of_a_terminal(terminal, capsys, tmp_path, csv):
@@ -119,6 +119,24 @@ def test_predictions_are_counted_by_block(terminal, capsys, tmp_path, ending):
     assert code == 0
     assert f"{data.X.numblocks[0]}/{data.X.numblocks[0]}" in line[-1]
     assert terminal(*words, "-o", tmp_path / f"q{ending}", "--json") == (0, [])
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", ["score", "report"])
+@pytest.mark.parametrize("model", [Ridge(), LogisticRegression()])
+def test_each_pass_of_a_score_or_report_is_one_line(terminal, capsys, tmp_path, name, model):
+    X = np.arange(200.0).reshape(100, 2)
+    y = np.arange(100) % 2
+    data = storage.create_dataset(tmp_path / "d.zarr", X, y, chunk_nbytes=200, block_nbytes=400)
+    model.fit(X, y).save(tmp_path / "model")
+    words = [name, tmp_path / "model", data.path]
+    words += ["-o", tmp_path / "page.html"] if name == "report" else []
+    code, lines = terminal(*words)
+    assert code == 0
+    assert len(lines) > 2
+    n_blocks = str(data.X.numblocks[0])
+    assert [re.fullmatch(LAST, line[-1])[2] for line in lines] == [n_blocks] * len(lines)
+    assert terminal(*words, "--json") == (0, [])
     capsys.readouterr()
 
 

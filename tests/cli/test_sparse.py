@@ -51,6 +51,10 @@ def test_from_svmlight_files_to_predictions(dlbd, folder):
     assert predicted.tolist() == exact.predict(stored.X.compute()).tolist()
     run("report", model, data, "-o", folder / "late.html")
     assert json.loads(run("append", data, folder / "rows.svm", "--json"))["n_samples"] == 400
+    run("shuffle", data, "-o", folder / "mixed.zarr", "--seed", 1)
+    mixed = storage.open_dataset(folder / "mixed.zarr")
+    assert mixed.schema.sparse
+    assert mixed.X.compute().sum() == pytest.approx(2 * stored.X.compute().sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,6 @@ def test_from_svmlight_files_to_predictions(dlbd, folder):
         (("fit", "n.zarr", "Ridge", "--standardize", "-o", "m"), "--standardize needs dense"),
         (("fit", "n.zarr", "MLPRegressor", "-o", "m"), "MLPRegressor needs dense rows"),
         (("fit", "n.zarr", "LogisticRegression", "-o", "m"), "svmlight files with .* --classes"),
-        (("shuffle", "n.zarr", "-o", "x"), "shuffle needs dense rows"),
         (("append", "n.zarr", "rows.svm", "--report", "r"), "svmlight files, which have no raw"),
     ],
 )

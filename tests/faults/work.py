@@ -245,6 +245,21 @@ def _shuffle(rows: Rows) -> list[np.ndarray]:
     return _content(storage.shuffle(stored, path, seed=0))
 
 
+def _shuffle_sparse(rows: Rows) -> list[np.ndarray]:
+    path = _new_path(rows)
+    X, y, _ = data()
+    stored = storage.create_dataset(
+        path.with_name(f"stored-{path.name}"),
+        sparse.csr_array(X),
+        y,
+        chunk_nbytes=ROWS * (12 * P + 4),
+        block_nbytes=ROWS * (12 * P + 8 + 8),
+    )
+    assert stored.X.chunks == rows.X.chunks
+    stored.X = rows.X.map_blocks(sparse.csr_array, meta=sparse.csr_array((0, 0)))
+    return _content(storage.shuffle(stored, path, seed=0))
+
+
 def _sparse(X: da.Array) -> da.Array:
     """Return the positive features in sparse blocks."""
     return X.map_blocks(_positive, meta=sparse.csr_array((0, 0)))
@@ -331,6 +346,7 @@ WORK: dict[str, Callable] = {
     "write: ingest svmlight": _ingest_svmlight,
     "write: append": _append,
     "write: shuffle": _shuffle,
+    "write: shuffle sparse rows": _shuffle_sparse,
     "write: sparse rows": _write_sparse,
     "sparse blocks": _sparse_fits,
     "logistic_regression_path": _path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections import Counter
 from itertools import permutations
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 import storage
+from storage import shuffling
 from storage.local_files import LocalFiles
-from storage.shuffling import collect_order, counts_of, deal_order
+from storage.random_order import collect_order, counts_of, deal_order
+from tests.storage.killed_writer import Killed, killed_at
 from tests.storage.strategies import values
 
 N = 500
@@ -90,6 +93,20 @@ def test_names_and_sizes_are_kept_and_the_seed_is_recorded(data, tmp_path):
     np.testing.assert_array_equal(columns.X.compute(), mixed.X.compute()[:, [2, 0]])
 
 
+@pytest.mark.parametrize("expected_rows", [None, 1_000])
+def test_blocks_keep_their_numbers_of_rows(tmp_path, expected_rows):
+    data = storage.create_dataset(tmp_path / "d", X[:100], Y[:100], expected_rows=expected_rows)
+    data = storage.append(data, X[100:], Y[100:])
+    mixed = storage.shuffle(data, tmp_path / "mixed", seed=0)
+    assert mixed.X.chunks == data.X.chunks
+    assert mixed.X.chunks[0] == ((500,) if expected_rows else (100,) * 5)
+    assert {name: each.chunk_rows for name, each in mixed.layouts.items()} == {
+        name: each.chunk_rows for name, each in data.layouts.items()
+    }
+    columns = storage.open_dataset(data.path, columns=["x1"])
+    assert storage.shuffle(columns, tmp_path / "x1", seed=0).X.chunks[0] == data.X.chunks[0]
+
+
 @pytest.mark.cluster
 @pytest.mark.usefixtures("client")
 def test_workers_give_the_order_of_threads(data, tmp_path):
@@ -131,7 +148,7 @@ class TestBadInput:
         np.testing.assert_array_equal(data.y.compute(), Y)
 
     def test_too_many_rows(self, data, tmp_path, monkeypatch):
-        monkeypatch.setattr("storage.shuffling._MOST_ROWS", 400)
+        monkeypatch.setattr("storage.shuffling.MOST_ROWS", 400)
         with pytest.raises(ValueError, match="500 rows are too many"):
             storage.shuffle(data, tmp_path / "mixed", seed=0)
 
@@ -158,6 +175,50 @@ class TestBadInput:
         assert [path.name for path in tmp_path.iterdir()] == ["sorted"]
 
 
+class TestFaults:
+    @pytest.mark.parametrize("name", ["y.5", "X/c.5.0"])
+    def test_a_full_disk(self, data, tmp_path, monkeypatch, name):
+        write = LocalFiles.write
+
+        def full(self, key, parts, **options):
+            if key == name:
+                raise OSError(errno.ENOSPC, "no space left")
+            write(self, key, parts, **options)
+
+        monkeypatch.setattr(LocalFiles, "write", full)
+        with pytest.raises(OSError, match="no space left"):
+            storage.shuffle(data, tmp_path / "mixed", seed=0)
+        assert [path.name for path in tmp_path.iterdir()] == ["sorted"]
+
+    @pytest.mark.parametrize("given", [False, True])
+    def test_what_a_killed_shuffle_leaves_is_removed_by_the_next(self, data, tmp_path, given):
+        scratch = tmp_path / "scratch" if given else None
+        left = set()
+        with dask.config.set(scheduler="synchronous"):
+            for number in (1, 2, 3, 8, 40, 60, 100):
+                with pytest.raises(Killed), killed_at(number):
+                    storage.shuffle(data, tmp_path / "mixed", seed=0, scratch=scratch)
+                left |= {path.suffix for path in (scratch or tmp_path).glob(".*")}
+            assert ".shuffling" in left
+            mixed = storage.shuffle(data, tmp_path / "mixed", seed=0, scratch=scratch)
+        np.testing.assert_array_equal(np.sort(mixed.y.compute()), Y)
+        expected = ["mixed", "scratch", "sorted"] if given else ["mixed", "sorted"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == expected
+        assert not given or not list(scratch.iterdir())
+
+    def test_the_scratch_files_of_a_living_shuffle_are_kept(self, data, tmp_path, monkeypatch):
+        write_counts = shuffling.write_counts
+
+        def shuffle_another(folder, counts):
+            monkeypatch.setattr(shuffling, "write_counts", write_counts)
+            write_counts(folder, counts)
+            storage.shuffle(data, "memory://beside", seed=1, scratch=tmp_path, overwrite=True)
+
+        monkeypatch.setattr(shuffling, "write_counts", shuffle_another)
+        mixed = storage.shuffle(data, "memory://living", seed=0, scratch=tmp_path, overwrite=True)
+        np.testing.assert_array_equal(np.sort(mixed.y.compute()), Y)
+
+
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts bytes")
 def test_only_the_bytes_of_the_rows_are_read(tmp_path):
     # 40 x 40 parts of 0.5 kB: a buffer of 8 KiB for each of them would read 12 MB.
@@ -172,5 +233,14 @@ def test_only_the_bytes_of_the_rows_are_read(tmp_path):
 
 def bytes_read():
     """Return the bytes that all calls of this process have read from files."""
+    return _counted("rchar")
+
+
+def bytes_written():
+    """Return the bytes that all calls of this process have written to files."""
+    return _counted("wchar")
+
+
+def _counted(name):
     counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return int(counts["rchar"])
+    return int(counts[name])

@@ -256,16 +256,32 @@ def test_an_append_needs_rows_of_the_same_kind(tmp_path, stored_rows):
 @pytest.mark.parametrize(
     "use",
     [
-        lambda data, _: data.describe(),
-        lambda data, _: data.to_dask_dataframe(),
-        lambda data, _: data.to_xarray(),
-        lambda data, folder: storage.shuffle(data, folder / "mixed", seed=0),
+        lambda data: data.describe([0.5]),
+        lambda data: data.to_dask_dataframe(),
+        lambda data: data.to_xarray(),
     ],
 )
 def test_what_needs_dense_rows_says_so(tmp_path, use):
     data = storage.create_dataset(tmp_path / "d", rows_like(6, 3), np.zeros(6))
     with pytest.raises(TypeError, match=r"needs dense rows, and X of .* is sparse"):
-        use(data, tmp_path)
+        use(data)
+
+
+@given(both=stored(), rows=st.integers(1, 20), special=st.sampled_from([0.0, np.nan, np.inf]))
+def test_the_statistics_of_columns_are_those_of_dense_rows(both, rows, special):
+    X, _ = both
+    if X.dtype.kind == "f" and X.nnz:
+        X = X.copy()
+        X.data[:: max(1, X.nnz // 3)] = special
+    y = np.arange(X.shape[0])
+    sizes = {"chunk_nbytes": 16 * rows, "block_nbytes": 40 * rows}
+    with tempfile.TemporaryDirectory() as folder:
+        found = storage.create_dataset(Path(folder) / "s", X, y, **sizes).describe()
+        expected = storage.create_dataset(Path(folder) / "d", X.toarray(), y).describe()
+    assert list(found.columns) == list(expected.columns)
+    exact = ["count", "min", "max"]
+    np.testing.assert_array_equal(found.loc[exact], expected.loc[exact])
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 CHANGES = {

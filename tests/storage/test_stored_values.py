@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def older(data):
 
 
 def facts(data):
-    return json.loads(CliRunner().invoke(info, [str(data.path), "--json"]).output)
+    return json.loads(CliRunner().invoke(copy(info), [str(data.path), "--json"]).output)
 
 
 def test_a_data_set_shows_how_dense_it_is(data):

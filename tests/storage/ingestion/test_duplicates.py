@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 
 import dask.dataframe as dd
 import numpy as np
@@ -186,6 +187,15 @@ def test_like_and_append_compare_the_new_rows_among_themselves(tmp_path, rows):
     newer = storage.append(data, rows)
     assert stored(newer) == [0, 1, 3, 4, 5] * 2
     assert newer.quality_of(2).columns["id"].broken == {"missing": 2, "duplicates": 2}
+    other = tmp_path / "other.csv"
+    other.write_text("id,x,y\n9,1,0\n7,1,0\n")  # the key 7 is stored already
+    report = storage.append(newer, other).quality_of(3)
+    assert str(report).splitlines()[1:3] == [
+        "  id (key): 2 values",
+        "      no duplicates among these rows",
+    ]
+    page = report.to_html(tmp_path / "q.html").read_text()
+    assert "Duplicates were looked for among these rows only, in id." in page
     without_key = tmp_path / "without.csv"
     without_key.write_text("x,y\n1,0\n")
     with pytest.raises(storage.InvalidData, match="no column 'id'"):
@@ -229,7 +239,8 @@ def test_keys_of_joined_tables_are_compared(tmp_path, rows):
 
 def test_the_command_line_has_the_policy(tmp_path, rows):
     command = [str(rows), "-o", str(tmp_path / "d"), "--target", "y", "--json"]
-    result = CliRunner().invoke(ingest_command, [*command, "-c", "id:key,duplicates=drop"])
+    # A command that is invoked alone keeps its own option for help, without -h.
+    result = CliRunner().invoke(copy(ingest_command), [*command, "-c", "id:key,duplicates=drop"])
     assert result.exit_code == 0, result.output
     report = json.loads(result.output)["quality"]
     assert report["columns"]["id"]["broken"] == {"missing": 2, "duplicates": 2}

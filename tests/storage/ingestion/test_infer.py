@@ -8,7 +8,10 @@ import dask.dataframe as dd
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 import storage
 from storage import Column
@@ -97,3 +100,79 @@ def test_declared_categories_of_a_frame_are_categories(tmp_path):
     for number, source in enumerate([frame, pl.from_pandas(frame), dd.from_pandas(frame)]):
         data = storage.ingest(source, tmp_path / f"{number}", target="y")
         assert data.feature_names == ("x_1", "x_2", "x_3")
+
+
+def typed(folder, values, type_=None):
+    """Write values as texts to a Parquet file, whose type of the column is declared."""
+    table = pa.table({"x": pa.array(values, type_), "y": range(len(values))})
+    pq.write_table(table, folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+MANY = [f"{number}.5" for number in range(300)]
+MANY_DAYS = pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d").tolist()
+
+
+class TestTextsOfATypedFile:
+    """Text is a category there. Where it looks like another kind, a warning names the column."""
+
+    @pytest.mark.parametrize(
+        ("values", "kind"),
+        [(MANY, "number"), ([*MANY, "unknown"], "number"), (MANY_DAYS, "datetime")],
+    )
+    def test_many_numbers_or_times_are_warned_of(self, tmp_path, values, kind):
+        match = rf"column 'x' .*{len(values)} values look like a {kind} .*Column\('{kind}'\)"
+        with pytest.warns(UserWarning, match=match):
+            data = storage.ingest(typed(tmp_path, values), tmp_path / "d", target="y")
+        assert data.n_features == len(values)
+
+    @pytest.mark.parametrize("source", ["feather", "dataset"])
+    def test_other_sources_with_types(self, tmp_path, source):
+        table = pa.table({"x": MANY, "y": range(300)})
+        feather.write_feather(table, tmp_path / "rows.feather")
+        given = tmp_path / "rows.feather"
+        if source == "dataset":
+            given = pa.dataset.dataset(given, format="feather")
+        with pytest.warns(UserWarning, match="column 'x' has the type text"):
+            storage.ingest(given, tmp_path / "d", target="y")
+
+    @pytest.mark.parametrize(
+        "column",
+        [Column("category"), Column(encoding="codes"), Column("number")],
+    )
+    def test_a_declaration_ends_the_warning(self, tmp_path, column):
+        columns = {"x": column}
+        storage.ingest(typed(tmp_path, MANY), tmp_path / "d", target="y", columns=columns)
+
+    def test_other_options_do_not(self, tmp_path):
+        columns = {"x": Column(missing="drop")}
+        with pytest.warns(UserWarning, match="look like a number"):
+            storage.ingest(typed(tmp_path, MANY), tmp_path / "d", target="y", columns=columns)
+
+    @pytest.mark.parametrize(
+        ("values", "type_"),
+        [
+            (MANY, pa.dictionary(pa.int32(), pa.string())),
+            (MANY[:100], None),  # few, such as codes of states
+            ([f"N{number}" for number in range(300)], None),
+        ],
+    )
+    def test_categories_are_not_warned_of(self, tmp_path, values, type_):
+        data = storage.ingest(typed(tmp_path, values, type_), tmp_path / "d", target="y")
+        assert data.n_features == len(values)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ([f"{number}" for number in range(40)], r"such as storage\.Column\('number'\), since"),
+        (MANY_DAYS, r"such as storage\.Column\('datetime'\), since"),
+        ([f"N{number}" for number in range(40)], r"such as storage\.Column\('key'\) if"),
+    ],
+)
+def test_too_many_categories_are_an_error_that_names_the_kind(tmp_path, kind, values, advice):
+    source = written(tmp_path, values) if kind == "csv" else typed(tmp_path, values)
+    columns = {"x": Column("category", max_categories=30)}
+    with pytest.raises(storage.InvalidData, match=f"more than 30 categories .*{advice}"):
+        storage.ingest(source, tmp_path / "d", target="y", columns=columns)

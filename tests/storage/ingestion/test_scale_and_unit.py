@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 
 import dask.dataframe as dd
 import numpy as np
@@ -109,7 +110,7 @@ def test_the_command_line_has_both(tmp_path, trips):
     trips.to_csv(tmp_path / "trips.csv", index=False)
     command = [str(tmp_path / "trips.csv"), "-o", str(tmp_path / "d"), "--target", "y", "--json"]
     result = CliRunner().invoke(
-        ingest_command, [*command, "-c", "distance:number,unit=km,scale=standard"]
+        copy(ingest_command), [*command, "-c", "distance:number,unit=km,scale=standard"]
     )
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["quality"]["columns"]["distance"]["unit"] == "km"

@@ -1,4 +1,4 @@
-"""How `dlbd` reads CSV files that are not as expected, and the options that its errors advise."""
+"""How `dlbd` reads files that are not as expected, and the options that it advises."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 import shlex
 import uuid
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import storage
@@ -104,3 +106,18 @@ def test_an_encoding_that_does_not_exist_is_an_invalid_command(dlbd, tmp_path):
                   "y", "--encoding", "utf-99")  # fmt: skip
     assert failed.exit_code == 2
     assert "unknown encoding: utf-99" in failed.stderr
+
+
+@pytest.mark.filterwarnings("always:column 'x' has the type text")
+def test_the_options_that_a_warning_advises_help(dlbd, tmp_path):
+    table = pa.table({"x": [f"{number}.5" for number in range(200)], "y": range(200)})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    command = ["ingest", tmp_path / "rows.parquet", "-o", tmp_path / "d", "--target", "y"]
+    done = dlbd(*command)
+    assert done.exit_code == 0
+    assert done.stderr.startswith("UserWarning: column 'x' has the type text")
+    assert "declare -c x:number, or -c NAME:category if this is meant" in done.stderr
+    assert done.stderr.count("\n") == 1
+    done = dlbd(*command, "--overwrite", "-c", "x:number")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert storage.open_dataset(tmp_path / "d").feature_names == ("x",)
