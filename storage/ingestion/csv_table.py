@@ -20,11 +20,12 @@ import pyarrow.csv as pa_csv
 
 from storage.ingestion.cells import LARGEST_EXACT
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.line_blocks import Text
 
 __all__ = ["ParsedText", "parsed_text"]
 
 #: Bytes of a piece, and the least number of lines that it has if all are as long as the first one.
-_PIECE_NBYTES, _PIECE_LINES = 2**19, 16
+_PIECE_NBYTES, _PIECE_LINES = 2**20, 16
 
 
 class ParsedText(NamedTuple):
@@ -44,7 +45,7 @@ class ParsedText(NamedTuple):
 
 
 def parsed_text(
-    data: bytes,
+    data: Text,
     names: Sequence[str],
     columns: Sequence[str],
     numbers: Collection[str],
@@ -87,14 +88,14 @@ def _is_exact(column: pa.ChunkedArray) -> bool:
     return True
 
 
-def _piece_nbytes(data: bytes) -> int:
+def _piece_nbytes(data: Text) -> int:
     """Return the bytes of a piece, which is no shorter than a line, unless lines differ greatly."""
     first_line = data.find(b"\n") + 1 or len(data)
     return max(_PIECE_NBYTES, _PIECE_LINES * first_line)
 
 
 def _read(
-    data: bytes,
+    data: Text,
     names: Sequence[str],
     columns: Sequence[str],
     floats: Sequence[str],
