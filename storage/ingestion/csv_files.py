@@ -131,11 +131,8 @@ class CSVBlock(LineBlock):
 
 def _empty_lines(data: Text) -> tuple[int, ...]:
     """Return the numbers, from 0, of empty lines."""
-    return tuple(
-        number
-        for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"))
-        if not line.strip(b"\r")
-    )
+    lines: Sequence[Text] = data.removesuffix(b"\n").split(b"\n")
+    return tuple(number for number, line in enumerate(lines) if not line.strip(b"\r"))
 
 
 def csv_blocks(

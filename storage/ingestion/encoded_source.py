@@ -102,7 +102,8 @@ def encode_source(
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     again = [kept.get(number, raw) for number, raw in enumerate(duplicates.marked(read(columns)))]
-    lengths = blocks(recipe, sum(n_kept)) if blocks is not None and sum(n_kept) else ()
+    n_rows = sum(n_kept)
+    lengths = blocks(recipe, n_rows) if blocks is not None and n_rows else ()
     X, y = encoded_arrays(recipe, again, n_kept, lengths)
     # Shared tasks would run again in each computation.
     at_once = None if source.may_share_tasks else blocks_at_once()
