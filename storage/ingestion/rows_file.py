@@ -51,7 +51,7 @@ def packed_rows(rows: CleanRows, *, compressed: bool) -> list[bytes | memoryview
     checksum = 0
     for part in parts:
         checksum = google_crc32c.extend(checksum, part)
-    return [*map(memoryview, parts), checksum.to_bytes(_CHECKSUM, "little")]
+    return [*(memoryview(part) for part in parts), checksum.to_bytes(_CHECKSUM, "little")]
 
 
 def unpacked_rows(data: bytes) -> CleanRows:

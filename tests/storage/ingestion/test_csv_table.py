@@ -54,6 +54,24 @@ def test_numbers_are_the_cells_of_their_texts(cells, null_values):
     np.testing.assert_array_equal(found.unparsable, expected.unparsable)
 
 
+DIGITS = st.text("0123456789", min_size=1, max_size=25)
+
+
+@given(
+    st.lists(
+        st.floats(-1e15, 1e15).map(repr)
+        | st.builds("{}.{}e{}".format, DIGITS, DIGITS, st.integers(-320, -20)),
+        min_size=1,
+        max_size=20,
+    )
+)
+@example(["0.1000000000000000055511151231257827", "2.2250738585072011e-308", "5e-324"])
+def test_a_number_is_the_nearest_float(cells):
+    column = parsed(cells, CSVFormat(), ["a", "b"]).column("a")
+    assert column.type == pa.float64()
+    assert column.to_pylist() == [*map(float, cells)]
+
+
 @pytest.mark.parametrize(
     ("cells", "types"),
     [
