@@ -50,6 +50,8 @@ class Program:
         Takes whether to run peers, and returns the measurements in the order they run.
     peers : sequence of str
         Names of lines that need a peer.
+    on_request : sequence of str
+        Names of lines that are measured only if ``--only`` names them, because they take long.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Program:
     notes: str
     measurements: Callable[[bool], Sequence[Measurement]]
     peers: Sequence[str]
+    on_request: Sequence[str] = ()
 
     def parser(self, description: str) -> argparse.ArgumentParser:
         """Return a command line parser, to which a program may add options."""
@@ -104,7 +107,8 @@ class Program:
         """Fill the table; return whether there was no error."""
         no_errors = True
         for run, names in self.measurements(peers):
-            if only and not set(names) & set(only):
+            wanted = only or [name for name in names if name not in self.on_request]
+            if not set(names) & set(wanted):
                 continue
             print(f"{', '.join(names)} ...", flush=True)
             began = time.perf_counter()

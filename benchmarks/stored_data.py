@@ -1,8 +1,9 @@
 """Measure `storage`, and compare the figures with their targets.
 
-    python benchmarks/stored_data.py                  all measurements, about 8 minutes
-    python benchmarks/stored_data.py --quick          small sizes, to see that it works
-    python benchmarks/stored_data.py --only shuffle   one line of the table, or several
+    python benchmarks/stored_data.py                    all measurements but the last one, 8 minutes
+    python benchmarks/stored_data.py --quick            small sizes, to see that it works
+    python benchmarks/stored_data.py --only shuffle     one line of the table, or several
+    python benchmarks/stored_data.py --only csv-large   5 GB of CSV files, 13 GB of disk
 
 The two sides of each ratio are measured in turns, in one run. Before a measurement that reads
 files, the files are read once, so that all of them are in the page cache. The table is printed and
@@ -18,6 +19,7 @@ import sys
 from functools import partial
 
 import stored_ingest
+import stored_large
 import stored_memory
 import stored_opening
 import stored_reading
@@ -32,9 +34,12 @@ LINES = {
     **stored_opening.LINES,
     **stored_ingest.LINES,
     **stored_memory.LINES,
+    **stored_large.LINES,
 }
 
 PEERS = tuple(stored_reading.ZARRS_LINES)
+#: Lines that take long, and run only if `--only` names them.
+ON_REQUEST = tuple(stored_large.LINES)
 
 NOTES = """\
 Times and ratios are medians, with the smallest and the largest in brackets. The two sides of a
@@ -60,12 +65,13 @@ def measurements(peers: bool) -> list[Measurement]:
         (stored_ingest.csv, ("csv", "csv-processor")),
         (stored_memory.shuffling, ("shuffle",)),
         *stored_memory.peaks_of_operations(),
+        (stored_large.ingesting, ON_REQUEST),
     ]
 
 
 def main() -> int:
     """Run the measurements; return 1 if a target was missed or an error occurred."""
-    program = Program("benchmark-storage", LINES, NOTES, measurements, PEERS)
+    program = Program("benchmark-storage", LINES, NOTES, measurements, PEERS, ON_REQUEST)
     parser = program.parser("Measure storage, and compare the figures with their targets.")
     options = parser.parse_args()
     return program.run(options, StoredWorkload.quick if options.quick else StoredWorkload)

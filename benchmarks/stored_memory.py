@@ -10,7 +10,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -167,9 +168,38 @@ def _peaks(workload: StoredWorkload, table: Table, line: str) -> None:
 def _run(
     workload: StoredWorkload, operation: str, sources: list[str], nbytes_before: int = 0
 ) -> Needed:
-    """Run an operation in a new process; remove the data set that it has written.
+    with operated(workload, operation, sources, nbytes_before) as (needed, _):
+        return needed
 
-    `nbytes_before` is the size of the data set that the operation appends to.
+
+@contextmanager
+def operated(
+    workload: StoredWorkload,
+    operation: str,
+    sources: list[str],
+    nbytes_before: int = 0,
+    *,
+    memory: str = MEMORY,
+    patience: float = _PATIENCE,
+) -> Iterator[tuple[Needed, Path]]:
+    """Run an operation in a new process; yield what it needed and the data set it has written.
+
+    The data set is removed at the end.
+
+    Parameters
+    ----------
+    workload : StoredWorkload
+        Where the operation writes.
+    operation : str
+        Its name in :mod:`stored_operation`.
+    sources : list of str
+        Its arguments.
+    nbytes_before : int, default=0
+        Size of the data set that the operation appends to, in bytes; 0 means none.
+    memory : str, default="1GB"
+        Memory limit of each worker.
+    patience : float, default=600.0
+        Seconds after which the operation is stopped.
     """
     target = workload.folder / "written.zarr"
     if nbytes_before:
@@ -180,6 +210,7 @@ def _run(
                 sys.executable,
                 str(Path(__file__).with_name("stored_operation.py")),
                 operation,
+                memory,
                 str(workload.folder),
                 str(target),
                 *sources,
@@ -187,11 +218,11 @@ def _run(
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=_PATIENCE,
+            timeout=patience,
         )
+        yield Needed(**json.loads(done.stdout)), target
     finally:
         shutil.rmtree(target, ignore_errors=True)
-    return Needed(**json.loads(done.stdout))
 
 
 def _in_words(troubles: list[str]) -> str:

@@ -1,11 +1,11 @@
 """Run one operation of `storage` on two new workers, and print what the processes needed.
 
-    python benchmarks/stored_operation.py OPERATION FOLDER TARGET SOURCE...
+    python benchmarks/stored_operation.py OPERATION MEMORY FOLDER TARGET SOURCE...
 
-The program prints a JSON object: the peak resident memory of each worker and of this process, the
-bytes that the workers read from files and wrote to files, troubles of the workers (spilled, paused,
-restarted), and the wall time. The scheduler runs in this process. Workers import this file, too, so
-it imports no module that the operations do not need.
+`MEMORY` is the limit of each worker. The program prints a JSON object: the peak resident memory of
+each worker and of this process, the bytes that the workers read from files and wrote to files,
+troubles of the workers (spilled, paused, restarted), and the wall time. The scheduler runs in this
+process. Workers import this file, too, so it imports no module that the operations do not need.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 import dask.array as da
 from workload import (
     FEATURES,
-    MEMORY,
     local_workers,
     make_dataset,
     memory_troubles,
@@ -94,8 +93,8 @@ def warm_up(folder: Path) -> None:
 
 def main() -> None:
     """Run the operation that the command line names."""
-    operation, folder, target, *sources = sys.argv[1:]
-    with local_workers(2, MEMORY, Path(folder)) as client:
+    operation, memory, folder, target, *sources = sys.argv[1:]
+    with local_workers(2, memory, Path(folder)) as client:
         warm_up(Path(folder))
         pids = worker_pids(client)
         reset_peak(client)

@@ -21,8 +21,10 @@ KINDS = ("noise", "few values")
 #: Column that becomes y.
 TARGET = "target"
 
+#: Categories of the CSV files, sorted.
+CARRIERS = np.array(["AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN"])
+
 _PARQUET_COLUMNS, _CSV_NUMBERS = 50, 18
-_CARRIERS = np.array(["AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN"])
 #: Rows of a row group of 50 columns of float64: 16 MB.
 _GROUP_ROWS = 40_000
 
@@ -48,6 +50,9 @@ class StoredWorkload:
         Size of the CSV files that are ingested for a comparison, in bytes.
     shuffle_nbytes : int
         Decoded size of the data set that is shuffled, in bytes.
+    large_nbytes : int
+        Size of the CSV files that are several times larger than the memory of the workers, in
+        bytes.
     peak_nbytes : int
         The smaller of two sizes at which peak memory is measured, in bytes. The other is twice it.
     part_rows : int
@@ -62,6 +67,7 @@ class StoredWorkload:
     read_nbytes: int = 400_000_000
     parquet_nbytes: int = 400_000_000
     csv_nbytes: int = 200_000_000
+    large_nbytes: int = 5_000_000_000
     shuffle_nbytes: int = 3_200_000_000
     peak_nbytes: int = 400_000_000
     part_rows: int = 120_000
@@ -78,6 +84,7 @@ class StoredWorkload:
             read_nbytes=80_000_000,
             parquet_nbytes=32_000_000,
             csv_nbytes=10_000_000,
+            large_nbytes=50_000_000,
             shuffle_nbytes=160_000_000,
             peak_nbytes=40_000_000,
             part_rows=20_000,
@@ -93,6 +100,7 @@ class StoredWorkload:
             "read": _megabytes(self.read_nbytes),
             "parquet": _megabytes(self.parquet_nbytes),
             "csv": _megabytes(self.csv_nbytes),
+            "large": f"{self.large_nbytes / 1e9:g} GB",
             "shuffle": f"{self.shuffle_nbytes / 1e9:g} GB",
             "peak": f"{self.peak_nbytes / 1e6:g}",
             "twice": _megabytes(2 * self.peak_nbytes),
@@ -159,11 +167,16 @@ class StoredWorkload:
         columns = {f"x{j}": X[:, j] for j in range(_PARQUET_COLUMNS)} | {TARGET: X.sum(axis=1)}
         pa.parquet.write_table(pa.table(columns), path, row_group_size=_GROUP_ROWS)
 
-    def _write_csv(self, path: Path, part: int) -> None:
+    def csv_rows(self, part: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.str_]]:
+        """Return the numbers and the categories of a CSV file; `TARGET` is yes if x0 > 0."""
         rng = np.random.default_rng([2, part])
         X = np.round(100 * rng.standard_normal((self.part_rows, _CSV_NUMBERS)), 4)
+        return X, rng.choice(CARRIERS, self.part_rows)
+
+    def _write_csv(self, path: Path, part: int) -> None:
+        X, carriers = self.csv_rows(part)
         columns = {f"x{j}": X[:, j] for j in range(_CSV_NUMBERS)}
-        table = pa.table(columns | {"carrier": rng.choice(_CARRIERS, self.part_rows)})
+        table = pa.table(columns | {"carrier": carriers})
         late = pa.array(np.where(X[:, 0] > 0, "yes", "no"))
         pa.csv.write_csv(table.append_column(TARGET, late), path)
 

@@ -14,7 +14,7 @@ from storage.errors import InvalidData
 from storage.ingestion.compression import opened
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.csv_table import parsed_text
-from storage.ingestion.line_blocks import LineBlock, byte_ranges, count_lines
+from storage.ingestion.line_blocks import LineBlock, Text, byte_ranges, count_lines
 from storage.ingestion.rows import Rows, check_names, nth_unskipped
 from storage.messages import first_texts
 
@@ -77,7 +77,7 @@ class CSVBlock(LineBlock):
     def _n_header_lines(self) -> int:
         return int(self.form.names is None and self.start == 0)
 
-    def _parsed(self, data: bytes, names: Sequence[str], columns: Sequence[str]) -> Rows:
+    def _parsed(self, data: Text, names: Sequence[str], columns: Sequence[str]) -> Rows:
         skipped: list[tuple[int, str]] = []
         self._refuse_nul(data)
         n_lines = count_lines(data)
@@ -104,7 +104,7 @@ class CSVBlock(LineBlock):
             as_texts=replace(self, numbers=frozenset()),
         )
 
-    def _refuse_nul(self, data: bytes) -> None:
+    def _refuse_nul(self, data: Text) -> None:
         position = data.find(b"\0")
         if position >= 0:
             line = self.lines_before() + data.count(b"\n", 0, position) + 1
@@ -113,7 +113,7 @@ class CSVBlock(LineBlock):
                 f"damaged, or UTF-16 without a mark. Convert it to UTF-8 first, e.g. with iconv"
             )
 
-    def _refuse_long_fields(self, data: bytes) -> None:
+    def _refuse_long_fields(self, data: Text) -> None:
         """Refuse a quoted field that goes on after the end of its line.
 
         Where a block ends inside such a field, its rows would be wrong.
@@ -129,9 +129,9 @@ class CSVBlock(LineBlock):
                 )
 
 
-def _empty_lines(data: bytes) -> tuple[int, ...]:
+def _empty_lines(data: Text) -> tuple[int, ...]:
     """Return the numbers, from 0, of empty lines."""
-    lines = data.removesuffix(b"\n").split(b"\n")
+    lines: Sequence[Text] = data.removesuffix(b"\n").split(b"\n")
     return tuple(number for number, line in enumerate(lines) if not line.strip(b"\r"))
 
 
@@ -180,7 +180,7 @@ def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int
     return check_names([name.strip() for name in names], f"the header of {path}"), len(line)
 
 
-def _text(data: bytes, block: CSVBlock) -> bytes:
+def _text(data: Text, block: CSVBlock) -> Text:
     """Return the bytes, decoded and encoded as UTF-8."""
     utf8 = codecs.lookup(block.form.encoding).name in ("utf-8", "ascii")
     if utf8 and data.isascii():

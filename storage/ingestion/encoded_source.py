@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,6 +57,7 @@ def encode_source(
     csv: CSVFormat | None,
     joins: tuple[Lookup, ...] = (),
     files: KeptFiles | None = None,
+    blocks: Callable[[Recipe, int], Sequence[int]] | None = None,
 ) -> EncodedSource:
     """Count the rows of a source, and return them encoded.
 
@@ -76,6 +77,9 @@ def encode_source(
         The tables to join; those of `given` if steps are given.
     files : KeptFiles or None
         The folder for rows between the two passes. It is needed until X and y are computed.
+    blocks : callable or None
+        Takes the steps and the number of kept rows, and returns the number of rows of each block
+        that will be written; None means that it is not known.
 
     Raises
     ------
@@ -98,7 +102,9 @@ def encode_source(
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     again = [kept.get(number, raw) for number, raw in enumerate(duplicates.marked(read(columns)))]
-    X, y = encoded_arrays(recipe, again, n_kept)
+    n_rows = sum(n_kept)
+    lengths = blocks(recipe, n_rows) if blocks is not None and n_rows else ()
+    X, y = encoded_arrays(recipe, again, n_kept, lengths)
     # Shared tasks would run again in each computation.
     at_once = None if source.may_share_tasks else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once)

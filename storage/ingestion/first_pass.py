@@ -9,7 +9,7 @@ first ones, always the same. The text of rows that are not kept is read a second
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -126,7 +126,7 @@ def count_and_keep(
         first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
         counted = [first.get(number, each) for number, each in enumerate(counted)]
         tally, *results = compute(
-            _joined_in_a_tree(plan, counted),
+            _joined_in_a_tree(plan, counted, with_rows=first),
             *(delayed(_result_of, traverse=False)(each) for each in counted),
         )
     kept = {
@@ -137,17 +137,25 @@ def count_and_keep(
     if folder is not None:
         kept |= {
             number: LazyRows(partial(kept_rows, folder, number, rows[number].read),
-                             rows[number].inputs)
+                             rows[number].inputs, quick=True)
             for number, result in enumerate(results)
             if result.in_file
         }  # fmt: skip
     return FirstPass(tally, tuple(result.n_kept for result in results), kept)
 
 
-def _joined_in_a_tree(plan: Mapping[str, Column], counted: Sequence[Delayed]) -> Delayed:
-    """Return the tally of all partitions; a task joins the tallies of a few neighbours."""
+def _joined_in_a_tree(
+    plan: Mapping[str, Column], counted: Sequence[Delayed], with_rows: Collection[int]
+) -> Delayed:
+    """Return the tally of all partitions; a task joins the tallies of a few neighbours.
+
+    Partitions with rows in memory give their tally alone, so that no other worker gets the rows.
+    """
     join = delayed(partial(_join_tallies, plan), traverse=False)
-    tallies = [delayed(_tally_of, traverse=False)(each) for each in counted]
+    tallies = [
+        delayed(_tally_of, traverse=False)(each) if number in with_rows else each
+        for number, each in enumerate(counted)
+    ]
     while len(tallies) > _JOINED:
         groups = range(0, len(tallies), _JOINED)
         tallies = [join(*tallies[start : start + _JOINED]) for start in groups]
@@ -201,8 +209,8 @@ def _tally_of(counted: _Counted) -> Tally:
     return counted.tally
 
 
-def _join_tallies(plan: Mapping[str, Column], *tallies: Tally) -> Tally:
-    return joined(tallies, plan)
+def _join_tallies(plan: Mapping[str, Column], *parts: Tally | _Counted) -> Tally:
+    return joined([part.tally if isinstance(part, _Counted) else part for part in parts], plan)
 
 
 def _result_of(counted: _Counted) -> _Result:

@@ -129,12 +129,11 @@ def kind_of_texts(array: pa.Array) -> Kind | None:
         return "boolean"
     # Integers that float64 would round, and a few other values, count as numbers here; the first
     # pass refuses them, and names their lines. As a category, each number would become a column.
+    distinct = texts.value_counts()
+    values = pa.chunked_array([distinct.field("values")])
+    counts = distinct.field("counts").to_numpy()
     for kind in _READ_FROM_TEXTS:
-        if _mostly_read(texts, kind) or _mostly_read(texts.unique(), kind):
+        missing = read_cells(values, kind).missing
+        if min(np.mean(missing), counts[missing].sum() / counts.sum()) <= _EXCEPTIONS:
             return kind
     return "category"
-
-
-def _mostly_read(texts: pa.Array, kind: Kind) -> bool:
-    cells = read_cells(pa.chunked_array([texts]), kind)
-    return float(np.mean(cells.missing)) <= _EXCEPTIONS

@@ -28,10 +28,13 @@ class LazyRows:
         `inputs`.
     inputs : tuple of Delayed
         The values that tasks compute first, such as a partition of a Dask DataFrame.
+    quick : bool
+        Whether reading takes little time, so that several tasks may read the same rows.
     """
 
     read: Callable[..., Any]
     inputs: tuple[Delayed, ...] = ()
+    quick: bool = False
 
     def then(self, function: Callable[[Any], Any]) -> LazyRows:
         """Return the rows that a function makes of these rows."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from storage.dataset import Dataset
@@ -13,10 +15,12 @@ from storage.ingestion.kept_files import KeptFiles
 from storage.ingestion.pieces import blocks_at_once
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
+from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
+from storage.layout import row_chunks
 
 __all__ = ["RowsLikeStored"]
 
@@ -87,7 +91,10 @@ class RowsLikeStored:
             )
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
-        encoded = encode_source(raw, plan, record.recipe, record.rows, csv, files=files)
+        blocks = partial(_blocks, known)
+        encoded = encode_source(
+            raw, plan, record.recipe, record.rows, csv, files=files, blocks=blocks
+        )
         return cls(
             encoded.X,
             encoded.y,
@@ -96,3 +103,10 @@ class RowsLikeStored:
             encoded.report.source,
             encoded.blocks_at_once,
         )
+
+
+def _blocks(known: Dataset, _: Recipe, n_added: int) -> Sequence[int]:
+    """Return the number of rows of each block that will be written, the first one also in part."""
+    layout = known.layouts["y"]
+    grown = replace(layout, n_rows=layout.n_rows + n_added)
+    return row_chunks(grown, known.schema.block_rows, layout.n_rows)[0]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from storage.ingestion.compression import COMPRESSED, opened
 
-__all__ = ["LineBlock", "byte_ranges", "count_lines"]
+__all__ = ["LineBlock", "Text", "byte_ranges", "count_lines"]
+
+#: Bytes of whole lines.
+Text: TypeAlias = bytes | bytearray
 
 _PIECE = 2**20
+#: Bytes read after the end of a block, for the rest of its last line.
+_MORE = 2**16
 #: Bytes that are compared at a time: they fit in the processor's cache.
 _COMPARED = 2**18
 
@@ -47,7 +52,7 @@ class LineBlock:
                 n_lines, left, last = n_lines + piece.count(b"\n"), left - len(piece), piece[-1:]
             return n_lines + (last != b"\n")
 
-    def lines(self, file: Any, begin: int = 0) -> bytes:
+    def lines(self, file: Any, begin: int = 0) -> Text:
         """Return the lines; the header of the opened `file` ends before the byte `begin`."""
         if self.stop is None:
             content: bytes = file.read()
@@ -65,10 +70,23 @@ class LineBlock:
         at = file.tell()
         if at >= self.stop:
             return b""
-        data: bytes = file.read(self.stop - at)
-        if not data.endswith(b"\n"):
-            data += file.readline()
-        return data
+        return _whole_lines(file, self.stop - at)
+
+
+def _whole_lines(file: Any, nbytes: int) -> bytearray:
+    """Read the lines that begin in the next bytes of a file; all of them lie in memory once."""
+    data = bytearray(nbytes + _MORE)
+    n_read = 0
+    with memoryview(data) as view:
+        while n_read < len(data) and (more := file.readinto(view[n_read:])):
+            n_read += more
+    del data[n_read:]
+    end = data.find(b"\n", nbytes - 1) + 1
+    if end:
+        del data[end:]
+    elif n_read == nbytes + _MORE:  # a long line
+        data += file.readline()
+    return data
 
 
 def byte_ranges(filesystem: Any, path: str, nbytes: int) -> list[tuple[int, int | None]]:
@@ -79,7 +97,7 @@ def byte_ranges(filesystem: Any, path: str, nbytes: int) -> list[tuple[int, int 
     return list(pairwise([*range(0, size, nbytes), size]))
 
 
-def count_lines(data: bytes) -> int:
+def count_lines(data: Text) -> int:
     """Count the lines of a text; the last one may lack its line break.
 
     NumPy compares many bytes at once. ``data.count`` looks for one line break after the other, and

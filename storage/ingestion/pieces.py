@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from storage.computing import n_threads
+from storage.ingestion.block_pieces import Part, block_parts, encoding
 from storage.ingestion.checked_rows import CleanRows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.recipe import Recipe
@@ -39,7 +41,10 @@ def blocks_at_once() -> int:
 
 
 def encoded_arrays(
-    recipe: Recipe, rows: Sequence[LazyRows], n_kept: Sequence[int]
+    recipe: Recipe,
+    rows: Sequence[LazyRows],
+    n_kept: Sequence[int],
+    blocks: Sequence[int] = (),
 ) -> tuple[DaskArray, DaskArray]:
     """Return X and y as Dask arrays.
 
@@ -51,27 +56,70 @@ def encoded_arrays(
         The raw rows of each partition, or its clean rows.
     n_kept : sequence of int
         Number of kept rows of each partition.
+    blocks : sequence of int
+        Number of rows of each block that will be written. Rows that are read quickly are encoded
+        block by block, so that no task waits for rows of another one. Without blocks, as for all
+        other rows, a piece lies in one partition.
     """
     # One task holds the recipe, because its joined tables may be large.
     shared = delayed(recipe, name=f"recipe-{uuid.uuid4().hex}", traverse=False)
-    step = max(1, _PIECE_NBYTES // (8 * max(1, len(recipe.feature_names))))
-    pieces, reads, lengths = [], [], []
-    name = uuid.uuid4().hex
-    for number, (partition, kept) in enumerate(zip(rows, n_kept, strict=True)):
-        starts = range(0, kept, step)
+    n_features = len(recipe.feature_names)
+    found = _Pieces(shared, max(1, _PIECE_NBYTES // (8 * max(1, n_features))))
+    ends = np.cumsum(np.asarray(blocks, np.int64)).tolist()
+    first = 0
+    for quick, run in groupby(
+        zip(rows, n_kept, strict=True), lambda partition: bool(ends) and partition[0].quick
+    ):
+        partitions, kept = zip(*run, strict=True)
+        if quick:
+            found.add_blocks(block_parts(partitions, kept, first, ends))
+        else:
+            for each in zip(partitions, kept, strict=True):
+                found.add_partition(*each)
+        first += sum(kept)
+    pieces = in_one_layer(found.tasks, found.reads)
+    X = array_of(pieces, 0, found.lengths, (n_features,), np.dtype(np.float64))
+    return X, array_of(pieces, 1, found.lengths, (), recipe.target_dtype)
+
+
+class _Pieces:
+    """The tasks that encode pieces, in the order of their rows.
+
+    Parameters
+    ----------
+    recipe : Delayed
+        The steps.
+    step : int
+        Most rows of a piece that lies in one partition.
+    """
+
+    def __init__(self, recipe: Delayed, step: int) -> None:
+        self.tasks: list[Delayed] = []
+        self.lengths: list[int] = []
+        self.reads: list[Delayed] = []
+        self._recipe, self._step, self._name = recipe, step, uuid.uuid4().hex
+
+    def add_blocks(self, blocks: Iterable[Sequence[Part]]) -> None:
+        """Add a piece for the parts of each block."""
+        for parts in blocks:
+            self.tasks.append(encoding(parts, self._recipe, self._key()))
+            self.lengths.append(sum(part.n_rows for part in parts))
+
+    def add_partition(self, partition: LazyRows, n_kept: int) -> None:
+        """Add the pieces of a partition."""
+        starts = range(0, n_kept, self._step)
         if len(starts) > 1:
             # They are read once for all pieces.
-            reads.append(partition.task(_kept_rows, shared, (f"read-{name}", number)))
-            partition = LazyRows(_same, (reads[-1],))
+            key = (f"read-{self._name}", len(self.reads))
+            self.reads.append(partition.task(_kept_rows, self._recipe, key))
+            partition = LazyRows(_same, (self.reads[-1],))
         for start in starts:
-            part = (start, start + step) if len(starts) > 1 else None
-            encode = partial(_encode, part)
-            pieces.append(partition.task(encode, shared, (f"encode-{name}", number, start)))
-            lengths.append(min(step, kept - start))
-    pieces = in_one_layer(pieces, reads)
-    n_features = len(recipe.feature_names)
-    X = array_of(pieces, 0, lengths, (n_features,), np.dtype(np.float64))
-    return X, array_of(pieces, 1, lengths, (), recipe.target_dtype)
+            part = (start, start + self._step) if len(starts) > 1 else None
+            self.tasks.append(partition.task(partial(_encode, part), self._recipe, self._key()))
+            self.lengths.append(min(self._step, n_kept - start))
+
+    def _key(self) -> tuple[str, int]:
+        return (f"encode-{self._name}", len(self.tasks))
 
 
 def _encode(

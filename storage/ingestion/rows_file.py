@@ -1,7 +1,9 @@
 """Clean rows as a file, which lives from the first pass of an ingest to the second.
 
-A file has the length of a header, the header in JSON, the compressed values and masks of each
-column, and a checksum of all of that.
+A file has the length of a header, the header in JSON, the values and masks of each column, and a
+checksum of all of that. Each part begins at a multiple of 8 bytes, so that values are used where
+they were read. Parts can be compressed, which takes more time than to write and read them as they
+are, and makes numbers of many digits hardly smaller.
 """
 
 from __future__ import annotations
@@ -20,27 +22,39 @@ from storage.ingestion.checked_rows import CleanColumn, CleanRows
 __all__ = ["packed_rows", "unpacked_rows"]
 
 _LENGTH = _CHECKSUM = 4
+_ALIGNED = 8
 
 
-def packed_rows(rows: CleanRows) -> list[bytes]:
-    """Return the content of the file of one row or more, in parts."""
-    columns, parts = [], []
+def packed_rows(rows: CleanRows, *, compressed: bool) -> list[bytes | memoryview]:
+    """Return the content of the file of one row or more, in parts.
+
+    Parameters
+    ----------
+    rows : CleanRows
+        The rows.
+    compressed : bool
+        Whether values and masks are compressed.
+    """
+    columns: list[Any] = []
+    parts: list[Any] = []
     for name, column in rows.columns.items():
-        found = [_packed(column.values)]
+        found = [_integers(column.values)]
         if column.missing is not None:
-            found.append(_packed(np.packbits(column.missing)))
-        sizes = [len(part) for part in found]
-        columns.append([name, column.values.dtype.str, column.texts, sizes])
-        parts += found
-    header = json.dumps([rows.n_rows, columns]).encode()
+            found.append(np.packbits(column.missing))
+        contents = [encode_chunk(each) if compressed else each.view(np.uint8) for each in found]
+        columns.append([name, column.values.dtype.str, column.texts, [*map(len, contents)]])
+        for content in contents:
+            parts += [content, bytes(-len(content) % _ALIGNED)]
+    header = json.dumps([rows.n_rows, compressed, columns]).encode()
+    header += b" " * (-(_LENGTH + len(header)) % _ALIGNED)
     parts = [len(header).to_bytes(_LENGTH, "little"), header, *parts]
     checksum = 0
     for part in parts:
         checksum = google_crc32c.extend(checksum, part)
-    return [*parts, checksum.to_bytes(_CHECKSUM, "little")]
+    return [*(memoryview(part) for part in parts), checksum.to_bytes(_CHECKSUM, "little")]
 
 
-def unpacked_rows(data: npt.NDArray[np.uint8]) -> CleanRows:
+def unpacked_rows(data: bytes) -> CleanRows:
     """Return the rows of a file with this content.
 
     Raises
@@ -48,17 +62,18 @@ def unpacked_rows(data: npt.NDArray[np.uint8]) -> CleanRows:
     ValueError
         When the file is damaged.
     """
-    content = data[:-_CHECKSUM]
-    if google_crc32c.value(content) != int.from_bytes(data[-_CHECKSUM:].tobytes(), "little"):
+    content = np.frombuffer(data, np.uint8)[:-_CHECKSUM]
+    if google_crc32c.value(content) != int.from_bytes(data[-_CHECKSUM:], "little"):
         raise ValueError("the file is damaged: its checksum is wrong")
     at = _LENGTH + int.from_bytes(content[:_LENGTH].tobytes(), "little")
-    n_rows, stored = json.loads(content[_LENGTH:at].tobytes())
+    n_rows, compressed, stored = json.loads(content[_LENGTH:at].tobytes())
     columns = {}
     for name, dtype, texts, sizes in stored:
         found = []
         for size in sizes:
-            found.append(blosc.decompress(content[at : at + size]))
-            at += size
+            part = content[at : at + size]
+            found.append(blosc.decompress(part) if compressed else part)
+            at += size + -size % _ALIGNED
         missing = None
         if len(found) > 1:
             bits = np.frombuffer(found[1], np.uint8)
@@ -67,6 +82,6 @@ def unpacked_rows(data: npt.NDArray[np.uint8]) -> CleanRows:
     return CleanRows(columns, n_rows)
 
 
-def _packed(values: npt.NDArray[Any]) -> bytes:
+def _integers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # Blosc does not know times: it gets their integers.
-    return encode_chunk(np.ascontiguousarray(values).view(f"u{values.itemsize}"))
+    return np.ascontiguousarray(values).view(f"u{values.itemsize}")

@@ -61,7 +61,7 @@ class SVMLightBlock(LineBlock):
         from sklearn.datasets import load_svmlight_file
 
         with opened(self.filesystem, self.path) as file:
-            data = self.lines(file)
+            data = bytes(self.lines(file))
         try:
             if rules.refuses_queries and _has_query(data):
                 raise ValueError("a line has a query number")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import storage
+from storage.ingestion import csv_table
 from storage.ingestion.cells import NULL_TEXTS, read_cells
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.csv_table import parsed_text
@@ -51,6 +54,24 @@ def test_numbers_are_the_cells_of_their_texts(cells, null_values):
     np.testing.assert_array_equal(found.unparsable, expected.unparsable)
 
 
+DIGITS = st.text("0123456789", min_size=1, max_size=25)
+
+
+@given(
+    st.lists(
+        st.floats(-1e15, 1e15).map(repr)
+        | st.builds("{}.{}e{}".format, DIGITS, DIGITS, st.integers(-320, -20)),
+        min_size=1,
+        max_size=20,
+    )
+)
+@example(["0.1000000000000000055511151231257827", "2.2250738585072011e-308", "5e-324"])
+def test_a_number_is_the_nearest_float(cells):
+    column = parsed(cells, CSVFormat(), ["a", "b"]).column("a")
+    assert column.type == pa.float64()
+    assert column.to_pylist() == [*map(float, cells)]
+
+
 @pytest.mark.parametrize(
     ("cells", "types"),
     [
@@ -72,6 +93,45 @@ def test_malformed_lines_count_once_if_a_block_is_read_again():
     table, malformed = parsed_text(text, ["a", "b"], ["a", "b"], ["a", "b"], CSVFormat())
     assert table.to_pydict() == {"a": ["1", "x"], "b": ["2", "4"]}
     assert malformed == [(1, "3"), (3, "5,6,7")]
+
+
+LINE = st.sampled_from([
+    "1,2,3", "4,5", "6", "7,8,9,0", "", "\r", '"x,y",2,3', '"q""u",1,1.5', "1,,3\r", "1,inf,3",
+    " 1, 2,z", f"long,{'0' * 50}1,2",
+])  # fmt: skip
+BROKEN = '"two\nlines",1,2'
+
+
+@given(st.lists(LINE, min_size=1, max_size=12), st.integers(1, 40), st.booleans(), st.booleans())
+@example(["1,2,3", "4,5", "6,7,8", "9"], 1, True, False)
+@example([BROKEN, "1,2", BROKEN], 1, False, True)
+def test_pieces_change_no_cell_and_no_number_of_a_malformed_line(lines, size, ends, multiline):
+    text = ("\n".join(lines) + "\n" * ends).encode()
+    assume(not text.isspace())
+    names, form = ["a", "b", "c"], CSVFormat(multiline=multiline)
+
+    def read(nbytes):
+        with (
+            mock.patch.object(csv_table, "_PIECE_NBYTES", nbytes),
+            mock.patch.object(csv_table, "_PIECE_LINES", 1),
+        ):
+            return parsed_text(text, names, names, ["b"], form)
+
+    whole, pieces = read(10**6), read(size)
+    assert pieces.malformed == whole.malformed
+    for name, kind in (("a", "category"), ("b", "number"), ("c", "category")):
+        expected, found = (read_cells(each.table.column(name), kind) for each in (whole, pieces))
+        np.testing.assert_array_equal(found.values, expected.values)
+        np.testing.assert_array_equal(found.unparsable, expected.unparsable)
+        assert found.texts == expected.texts
+
+
+def test_long_texts_are_read_in_pieces():
+    text = b"1.5,x\n" * 10_000
+    with mock.patch.object(csv_table, "_PIECE_NBYTES", 6_000):
+        column = parsed_text(text, ["a", "b"], ["a"], ["a"], CSVFormat()).table.column("a")
+    assert column.num_chunks == 10
+    assert column.type == pa.float64()
 
 
 @pytest.mark.parametrize("rows", [None, storage.HashSplit("key", 0, 0.6)])

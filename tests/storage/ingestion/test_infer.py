@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import feather
 
 import storage
 from storage import Column
+from storage.ingestion.cells import read_cells
+from storage.ingestion.infer import resolved_columns
+from storage.ingestion.rows import Rows
 
 N = 60
 NUMBERS = [f"{number}.5" for number in range(N)]
@@ -176,3 +182,29 @@ def test_too_many_categories_are_an_error_that_names_the_kind(tmp_path, kind, va
     columns = {"x": Column("category", max_categories=30)}
     with pytest.raises(storage.InvalidData, match=f"more than 30 categories .*{advice}"):
         storage.ingest(source, tmp_path / "d", target="y", columns=columns)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["1", "2.5", "?", "2020-01-02", "b"]), st.integers(1, 30)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.integers(0, 12),
+)
+def test_a_kind_is_that_of_most_values_or_of_most_distinct_values(counted, n_more):
+    values = [value for value, count in counted for _ in range(count)]
+    values += [f"{number}.5" for number in range(n_more)]
+
+    def mostly(kind, texts):
+        cells = read_cells(pa.chunked_array([pa.array(texts)]), kind)
+        return np.mean(cells.missing) <= 0.1
+
+    kinds = [
+        kind
+        for kind in ("number", "datetime")
+        if mostly(kind, values) or mostly(kind, [*dict.fromkeys(values)])
+    ]
+    rows = Rows(pa.table({"x": pa.array(values)}), "a.csv", "line", len(values))
+    found = resolved_columns(["x"], {}, [rows], {"x"})["x"].kind
+    assert found == (kinds[0] if kinds else "category")

@@ -67,31 +67,32 @@ def clean_rows(draw):
     return CleanRows(columns, n_rows)
 
 
-def as_array(rows):
-    return np.frombuffer(b"".join(packed_rows(rows)), np.uint8)
+def content_of_file(rows, compressed):
+    return b"".join(packed_rows(rows, compressed=compressed))
 
 
-@given(clean_rows())
-def test_rows_come_back_from_a_file_bit_for_bit(rows):
-    found = unpacked_rows(as_array(rows))
+@given(clean_rows(), st.booleans())
+def test_rows_come_back_from_a_file_bit_for_bit(rows, compressed):
+    found = unpacked_rows(content_of_file(rows, compressed))
     assert found.n_rows == rows.n_rows
     assert [*found.columns] == [*rows.columns]
     for name, column in rows.columns.items():
         again = found.columns[name]
         assert again.values.dtype == column.values.dtype
         assert again.values.tobytes() == column.values.tobytes()
+        assert again.values.flags.aligned
         assert (again.missing is None) == (column.missing is None)
         if column.missing is not None:
             np.testing.assert_array_equal(again.missing, column.missing)
         assert again.texts == column.texts
 
 
-@given(clean_rows(), st.data())
-def test_a_damaged_file_is_noticed(rows, data):
-    damaged = as_array(rows).copy()
+@given(clean_rows(), st.booleans(), st.data())
+def test_a_damaged_file_is_noticed(rows, compressed, data):
+    damaged = bytearray(content_of_file(rows, compressed))
     damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ValueError, match="its checksum is wrong"):
-        unpacked_rows(damaged)
+        unpacked_rows(bytes(damaged))
 
 
 def test_files_are_removed_after_an_ingest_and_an_append(source, tmp_path, written):
@@ -178,13 +179,18 @@ def test_rows_are_not_kept_on_a_disk_with_little_space(source, tmp_path, written
 
 
 def test_a_file_takes_no_more_space_than_its_text(tmp_path):
-    rows = CleanRows({"a": CleanColumn(np.random.default_rng(0).random(1000), None, ())}, 1000)
-    size = sum(map(len, packed_rows(rows)))
+    rows = CleanRows({"a": CleanColumn(np.arange(1000.0), None, ())}, 1000)
     files = LocalFiles(str(tmp_path))
-    assert not kept_files.keep_rows(files, 0, rows, size - 1)
+    plain, small = (len(content_of_file(rows, compressed)) for compressed in (False, True))
+    assert small < plain / 2
+    assert not kept_files.keep_rows(files, 0, rows, small - 1)
     assert not os.listdir(tmp_path)
-    assert kept_files.keep_rows(files, 0, rows, size)
-    assert (tmp_path / "0").stat().st_size == size
+    for limit, size in ((small, small), (plain - 1, small), (plain, plain)):
+        assert kept_files.keep_rows(files, 0, rows, limit)
+        assert (tmp_path / "0").stat().st_size == size
+        np.testing.assert_array_equal(
+            kept_files.kept_rows(files, 0, None).columns["a"].values, rows.columns["a"].values
+        )
 
 
 def test_an_object_store_has_no_folder_for_rows(source, written):
