@@ -23,7 +23,7 @@ from storage.chunks import read_values
 from storage.computing import compute
 from storage.entries import StoredChunk, StoredFile
 from storage.errors import ChunkCorrupt, StorageError
-from storage.group import INGEST, open_group
+from storage.group import open_group
 from storage.layout import ArrayLayout, row_chunks
 from storage.progress import stage
 from storage.schema import Schema
@@ -128,7 +128,6 @@ def unfinished_in(
 ) -> Unfinished | None:
     """Return the metadata in a folder, if it is complete and describes the same data set."""
     try:
-        store.read_start(INGEST, 1)  # it is written after all other metadata
         found, found_layouts, files = open_group(store)
     except (StorageError, OSError):
         return None

@@ -44,7 +44,7 @@ def test_an_ingest_killed_at_each_write_continues(ending, tmp_path):
         data.path.rename(tmp_path / f"{number}")
     assert files(url) == whole
     if ending == ".writing":
-        # The signature, the metadata of the group, ingest.json, the chunks and the manifest.
+        # The signature, the metadata of the group, the chunks, ingest.json and the manifest.
         assert number - 1 == 4 + len(whole)
     else:
         assert number - 1 == N_PARTITIONS
