@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from storage.credentials import without_credentials
 from storage.dataset import Dataset
-from storage.entries import StoredFile
+from storage.entries import ChunkEntries, StoredFile
 from storage.group import create_group
 from storage.inputs import Array, Inputs, column_names, stored_dtype, weight_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, side_chunk_rows
@@ -178,16 +179,19 @@ def store_arrays(
     entries_per_row: float | None = None,
     blocks_at_once: int | None = None,
     grid_of: Dataset | None = None,
+    write: Callable[[Mapping[str, BlockWriter], Finished], Mapping[str, ChunkEntries]]
+    | None = None,
 ) -> Dataset:
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
     `more_files` takes the identity of the new data set, and returns the content of each file by
-    its name. `signature` identifies the source of the arrays and how it is read; with `resume`, the
-    complete blocks of a killed writing of the same source and parameters are kept.
-    `entries_per_row` is that of the densest part of a sparse X, if it is known; otherwise parts of
-    X are computed to find it. `blocks_at_once` is the `at_once` of
-    :func:`~storage.writer.write_arrays`. With `grid_of`, a data set with the same arrays, chunks
-    and blocks have as many rows as those of that data set.
+    its name; it is called after the arrays were written. `signature` identifies the source of the
+    arrays and how it is read; with `resume`, the complete blocks of a killed writing of the same
+    source and parameters are kept. `entries_per_row` is that of the densest part of a sparse X, if
+    it is known; otherwise parts of X are computed to find it. `blocks_at_once` is the `at_once` of
+    :func:`~storage.writer.write_arrays`. If `write` is given, it writes the arrays in place of that
+    function, and X and y only tell their shapes and dtypes. With `grid_of`, a data set with the
+    same arrays, chunks and blocks have as many rows as those of that data set.
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
@@ -237,10 +241,6 @@ def store_arrays(
         finished: Finished = {}
         if writing.continued:
             finished = finished_blocks(writing.store, layouts, block_rows)
-        more = {} if more_files is None else more_files(schema.dataset_id)
-        for key, content in more.items():
-            writing.store.write(key, [content], durable=writing.durable)
-            files[key] = StoredFile.of(content)
         writers = {
             layout.name: BlockWriter(
                 writing.store,
@@ -251,7 +251,12 @@ def store_arrays(
             )
             for layout in layouts
         }
-        entries = write_arrays(arrays, writers, finished, blocks_at_once)
+        write = write or partial(write_arrays, arrays, at_once=blocks_at_once)
+        entries = write(writers, finished)
+        more = {} if more_files is None else more_files(schema.dataset_id)
+        for key, content in more.items():
+            writing.store.write(key, [content], durable=writing.durable)
+            files[key] = StoredFile.of(content)
         writing.commit(Manifest(schema.dataset_id, entries, files).to_bytes(layouts))
     except BaseException as error:
         if writing.discard():

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Shorter arrays are sorted.
 _LONG = 2**12
-_N_BINS = 2**13
+_N_BINS = 2**12
 #: Values that are looked at to choose the bins.
 _N_SAMPLED = 2**10
 
@@ -42,7 +42,8 @@ def values_at_ranks(values: Floats, ranks: npt.NDArray[np.int64]) -> Floats:
     bin_of_rank = np.searchsorted(ends, ranks, side="right")
     needed = np.zeros(_N_BINS, bool)
     needed[bin_of_rank] = True
-    some = np.sort(values[needed[bins]])
+    # A list of positions is faster to choose by than a mask, since few values are chosen.
+    some = np.sort(values[np.flatnonzero(needed.take(bins))])
     # Where each needed bin begins in `some`, instead of in all sorted values.
     starts = np.cumsum(np.where(needed, lengths, 0)) - lengths
     return some[ranks + (starts - (ends - lengths))[bin_of_rank]]
@@ -61,7 +62,8 @@ def _bins(values: Floats) -> npt.NDArray[np.intp] | None:
         if not 0 < scale < np.inf:
             return None
         # Each operation is monotone, rounding included, so bins are in the order of their values.
-        places = (values - low) * scale
+        places = values - low
+        places *= scale
     np.clip(places, 0, _N_BINS - 1, out=places)
     bins: npt.NDArray[np.intp] = places.astype(np.intp)
     return bins

@@ -33,9 +33,9 @@ class Progress(NamedTuple):
         ``"verify"`` reads chunks, ``"repair"`` writes chunks again, ``"resume"`` checks what a
         killed writing has left, ``"complete"`` copies the chunks of an append to their final names.
     done : int
-        Number of tasks that are done. In the stage ``"write"`` a task is one block of one array, in
-        the stage ``"count"`` one part of the source, in the stage ``"compare"`` a share of the
-        values.
+        Number of tasks that are done. In the stage ``"write"`` a task is one block of one array, or
+        of all arrays if one pass over raw rows writes them; in the stage ``"count"`` one part of
+        the source, in the stage ``"compare"`` a share of the values.
     total : int
         Number of tasks of the stage, at least 1.
 
@@ -80,8 +80,8 @@ def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
 
     It is called when a stage begins and after each task that is done, in the thread that has
     called the operation, on threads and on a cluster alike. An operation has one stage or several:
-    :func:`~storage.ingest` first counts and then writes. Operations of other threads are not
-    reported. Several listeners can be active at the same time.
+    :func:`~storage.ingest` first counts, if that is needed, and then writes. Operations of other
+    threads are not reported. Several listeners can be active at the same time.
 
     Parameters
     ----------

@@ -50,9 +50,12 @@ class QuantileSketch:
     error: int
 
     @classmethod
-    def of(cls, values: npt.NDArray[np.float64]) -> QuantileSketch:
-        """Return the sketch of the values of a part; NaN are left out."""
-        present = values[~np.isnan(values)]
+    def of(cls, values: npt.NDArray[np.float64], *, complete: bool = False) -> QuantileSketch:
+        """Return the sketch of the values of a part; NaN are left out.
+
+        `complete` says that it is known that there are none.
+        """
+        present = values if complete else values[~np.isnan(values)]
         edges = _edges(len(present))
         return cls(values_at_ranks(present, _middles(edges)), len(present), _error(edges))
 

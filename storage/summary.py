@@ -22,7 +22,7 @@ from storage.tables import arrays_of, column_labels, refuse_sparse
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "summary_frame", "summary_of", "summary_of_sparse"]
+__all__ = ["Summary", "summaries_of", "summary_frame", "summary_of", "summary_of_sparse"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,6 +88,38 @@ def summary_of(values: npt.NDArray[Any]) -> Summary:
     for tile in tiles[1:]:
         total = total.joined(tile)
     return total
+
+
+def summaries_of(columns: Sequence[Floats]) -> list[Summary]:
+    """Return the summary of each of these columns of the same length, one row or more.
+
+    A column is read where it is, and is not copied beside the others.
+    """
+    tiles = []
+    for start in range(0, len(columns[0]), _TILE_VALUES):
+        found = [_of_column(each[start : start + _TILE_VALUES]) for each in columns]
+        tiles.append(Summary(*(np.array(each) for each in zip(*found, strict=True))))
+    total = tiles[0]
+    for tile in tiles[1:]:
+        total = total.joined(tile)
+    return [
+        Summary(*(each[place : place + 1] for each in vars(total).values()))
+        for place in range(len(columns))
+    ]
+
+
+def _of_column(values: Floats) -> tuple[int, float, float, float, float]:
+    """Return the attributes of the summary of one column of a tile, as :func:`_of_tile` does."""
+    low = values.min()
+    if np.isnan(low):  # as it is if any value is
+        tile = _of_tile(values[:, None])
+        count, *floats = (each[0] for each in vars(tile).values())
+        return (int(count), *map(float, floats))  # type: ignore[return-value]  # of four floats
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
+        mean = values.sum() / len(values)
+        deviations = values - mean
+    squares = np.einsum("i,i->", deviations, deviations)
+    return len(values), float(mean), float(squares), float(low), float(values.max())
 
 
 def _of_tile(values: npt.NDArray[Any]) -> Summary:

@@ -48,15 +48,20 @@ class Cells(NamedTuple):
         Cells that are not empty and hold no value of the kind.
     texts : tuple of str
         The distinct categories or keys of these rows.
+    complete : bool
+        Whether it is known that each cell has a finite number.
     """
 
     values: npt.NDArray[Any]
     unparsable: Mask
     texts: tuple[str, ...] = ()
+    complete: bool = False
 
     @property
     def missing(self) -> Mask:
         """Mask of the cells without a value."""
+        if self.complete:
+            return np.zeros(len(self.values), bool)
         if self.values.dtype.kind == "i":
             return self.values < 0
         return np.asarray(np.isnat(self.values) if self.values.dtype.kind == "M"
@@ -112,13 +117,13 @@ def _numbers(array: pa.Array) -> Cells:
     if not (pa.types.is_integer(type_) or pa.types.is_floating(type_) or _is_bool_or_null(type_)):
         # Decimals, too: Arrow's own cast to float64 does not always return the nearest float.
         return _numbers_of_texts(as_texts(array))
-    present = _valid(array)
     values = _floats(pc.cast(array, pa.float64(), safe=False))
-    unparsable = np.isinf(values)
-    if pa.types.is_integer(type_):
+    complete = bool(np.isfinite(values).all())
+    unparsable = np.zeros(len(values), bool) if complete else np.isinf(values)
+    if pa.types.is_integer(type_) and type_.bit_width == 64:
         filled = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
-        unparsable |= present & _rounded(filled, values)
-    return Cells(values, unparsable)
+        unparsable |= _valid(array) & _rounded(filled, values)
+    return Cells(values, unparsable, complete=complete)
 
 
 def _is_bool_or_null(type_: pa.DataType) -> bool:

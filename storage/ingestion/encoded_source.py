@@ -23,7 +23,7 @@ from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.source import Source
 
-__all__ = ["EncodedSource", "encode_source", "read_rows"]
+__all__ = ["EncodedSource", "encode_source", "read_rows", "reader_of"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class EncodedSource:
     X: DaskArray
     y: DaskArray
     blocks_at_once: int | None
+
+    @property
+    def description(self) -> str:
+        """The source in words."""
+        return self.report.source
 
 
 def encode_source(
@@ -86,14 +91,9 @@ def encode_source(
     InvalidData
         When raw data cannot be read, or break a rule whose policy is an error.
     """
-    if rows is not None:
-        check_names(source, [rows.column])
     joins = given.joins if given is not None else joins
+    read = reader_of(source, plan, rows, joins)
     columns = columns_to_read([*plan], joins)
-    # Keys and the column of a selection are compared as texts.
-    texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
-    numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
-    read = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows)
     duplicates = Duplicates.of(read, plan, joins)
     counting = duplicates.marked(read(columns))
     tally, n_kept, kept = count_and_keep(counting, source.sizes, plan, joins, files)
@@ -108,6 +108,25 @@ def encode_source(
     # Shared tasks would run again in each computation.
     at_once = None if source.may_share_tasks else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once)
+
+
+def reader_of(
+    source: Source, plan: Mapping[str, Column], rows: RowSelection | None, joins: Sequence[Lookup]
+) -> Callable[[Sequence[str]], list[LazyRows]]:
+    """Return a function that returns the raw rows of each partition, with the given columns.
+
+    Raises
+    ------
+    InvalidData
+        When the source lacks the column of the selection.
+    """
+    if rows is not None:
+        check_names(source, [rows.column])
+    # Keys and the column of a selection are compared as texts.
+    texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
+    columns = columns_to_read([*plan], joins)
+    numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
+    return partial(read_rows, source.reading_numbers(frozenset(numbers)), rows)
 
 
 def read_rows(

@@ -17,7 +17,7 @@ from storage.dataset import Dataset
 from storage.group import INGEST
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.encoded_source import encode_source
+from storage.ingestion.encoded_source import EncodedSource, encode_source
 from storage.ingestion.join import Join
 from storage.ingestion.joined_tables import load_tables
 from storage.ingestion.kept_files import keeping_files
@@ -25,6 +25,7 @@ from storage.ingestion.lookup import Lookup
 from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
+from storage.ingestion.record_file import record_content
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
 from storage.ingestion.source import Source
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
@@ -32,6 +33,7 @@ from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, ingest_svmlight, refuse_for_svmlight
 from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.ingestion.typed_texts import warn_of_numbers
+from storage.ingestion.uncounted_source import UncountedSource
 from storage.inputs import stored_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, row_chunks
 from storage.location import store_at
@@ -67,11 +69,12 @@ def ingest(
     """Check, clean and encode raw tables, and store them as a data set with a quality report.
 
     The source is read twice, partition by partition, on the active cluster or on threads. The first
-    pass counts rows, broken rules, statistics and categories; the second encodes and writes. CSV
-    files are read once: in between, rows lie in a hidden folder beside `url`, or without space
-    there and for object stores in memory, up to 512 MiB or a sixteenth of the workers' memory. If a
-    column forbids duplicates, it is read once more before. The stored values do not depend on
-    partitions or workers. When an error is raised, nothing has changed at `url`.
+    pass counts rows, broken rules, statistics and categories; the second encodes and writes.
+    Parquet files are read once if nothing is estimated from their rows and no rule may leave out
+    any. CSV files are read once, too: in between, rows lie in a hidden folder beside `url`, or
+    without space there and for object stores in memory, up to 512 MiB or a sixteenth of the
+    workers' memory. If a column forbids duplicates, it is read once more before. The stored values
+    do not depend on partitions or workers. When an error is raised, nothing has changed at `url`.
 
     Parameters
     ----------
@@ -225,10 +228,10 @@ def ingest(
         plan = columns_of_recipe(found, given)
     blocks = partial(_blocks, dtype, chunk_nbytes, block_nbytes, expected_rows)
     with keeping_files(store_at(url)) as files:
-        encoded = encode_source(found, plan, given, rows, csv, lookups, files, blocks)
+        uncounted = UncountedSource.of(found, plan, given, rows, lookups)
+        encoded = uncounted or encode_source(found, plan, given, rows, csv, lookups, files, blocks)
         recipe = encoded.recipe
         warn_of_numbers(recipe, texts)
-        record = IngestRecord(recipe, encoded.report, rows)
         return store_arrays(
             url,
             encoded.X,
@@ -236,17 +239,20 @@ def ingest(
             feature_names=recipe.feature_names,
             target=recipe.target.name,
             classes=recipe.target.classes,
-            source=encoded.report.source,
+            source=encoded.description,
             seed=None,
             dtype=dtype,
             chunk_nbytes=chunk_nbytes,
             block_nbytes=block_nbytes,
             expected_rows=expected_rows,
             overwrite=overwrite,
-            more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
-            signature=_signature(found, csv, record),
+            more_files=lambda dataset_id: {
+                INGEST: IngestRecord(recipe, encoded.report, rows).to_bytes(dataset_id)
+            },
+            signature=_signature(found, csv, encoded, rows),
             resume=resume,
             blocks_at_once=encoded.blocks_at_once,
+            write=None if uncounted is None else uncounted.write,
         )
 
 
@@ -298,10 +304,26 @@ def _blocks(
     return row_chunks(y, block_rows)[0]
 
 
-def _signature(source: Source, csv: CSVFormat | None, record: IngestRecord) -> str:
-    """Return a hash of the source, how it is read, what was found there, and all steps."""
+def _signature(
+    source: Source,
+    csv: CSVFormat | None,
+    encoded: EncodedSource | UncountedSource,
+    rows: RowSelection | None,
+) -> str:
+    """Return a hash of the source, how it is read, all steps, and what was counted before.
+
+    Raises
+    ------
+    InvalidData
+        When the steps do not fit into the record of the ingest.
+    """
     versions = (np.__version__, pa.__version__, numcodecs.__version__)
-    parts = (source.identity, repr(csv), record.to_bytes("").decode(), *versions)
+    record = (
+        IngestRecord(encoded.recipe, encoded.report, rows).to_bytes("")
+        if isinstance(encoded, EncodedSource)
+        else record_content({"recipe": encoded.recipe.to_json()})
+    )
+    parts = (source.identity, repr(csv), record.decode(), *versions)
     return sha256("\n".join(parts).encode()).hexdigest() if source.identity else ""
 
 

@@ -86,6 +86,11 @@ class ParquetPiece:
         }
         return Rows(pa.table(arrays), self.fragment.path, "row", n_rows)
 
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that the metadata of the file lists."""
+        return sum(group.num_rows for group in self.fragment.row_groups)
+
     def schema_with(self, columns: Sequence[str]) -> tuple[pa.Schema, list[str]]:
         """Return the schema of the file, and those of the columns that are in the file itself.
 

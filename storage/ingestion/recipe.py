@@ -17,10 +17,10 @@ import pyarrow as pa
 from storage.ingestion.cells import Mask
 from storage.ingestion.checked_rows import CheckedRows, CleanRows
 from storage.ingestion.column import Column
-from storage.ingestion.feature_columns import feature_rows
+from storage.ingestion.feature_columns import FeatureColumns, feature_rows
 from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read
 from storage.ingestion.step import Step
-from storage.ingestion.tally import Tally
+from storage.ingestion.tally import ColumnTally, Tally
 
 __all__ = ["EncodedRows", "Recipe"]
 
@@ -74,6 +74,15 @@ class Recipe:
         features = tuple(step for step in steps if step.column.kind != "key")
         keys = tuple(step for step in steps if step.column.kind == "key")
         return cls(features, target, joins, keys)
+
+    @classmethod
+    def known(cls, plan: Mapping[str, Column], joins: tuple[Lookup, ...] = ()) -> Recipe | None:
+        """Return the steps as :meth:`fitted` does, or None if they depend on the values."""
+        if any(Step.depends_on_values(column) for column in plan.values()):
+            return None
+        nothing = ColumnTally()
+        columns = dict.fromkeys(plan, nothing)
+        return cls.fitted(plan, Tally(0, 0, {}, 0, (), 0, (), columns), joins)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -138,13 +147,18 @@ class Recipe:
 
     def encode_clean(self, rows: CleanRows) -> tuple[npt.NDArray[np.float64], Array | None]:
         """Return X and y of rows that were checked; y is None if they have no target column."""
-        X = feature_rows(
-            [step.feature_columns(step.imputed(rows.columns[step.name])) for step in self.features],
-            rows.n_rows,
-        )
-        if self.target.name not in rows.columns:
-            return X, None
-        return X, self.target.imputed(rows.columns[self.target.name]).astype(self.target_dtype)
+        X = feature_rows(self.feature_columns(rows), 0, rows.n_rows)
+        return X, self.target_values(rows) if self.target.name in rows.columns else None
+
+    def feature_columns(self, rows: CleanRows) -> list[FeatureColumns]:
+        """Return the columns of X of rows that were checked."""
+        return [
+            step.feature_columns(step.imputed(rows.columns[step.name])) for step in self.features
+        ]
+
+    def target_values(self, rows: CleanRows) -> Array:
+        """Return y of rows that were checked."""
+        return self.target.imputed(rows.columns[self.target.name]).astype(self.target_dtype)
 
     def kept(self, table: pa.Table, where: str, duplicates: Mapping[str, Mask]) -> pa.Table:
         """Return the raw rows that no policy leaves out."""

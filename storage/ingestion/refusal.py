@@ -12,7 +12,7 @@ from storage.ingestion.lookup import Lookup
 from storage.ingestion.step import violation
 from storage.ingestion.tally import Tally
 
-__all__ = ["refuse_broken"]
+__all__ = ["is_refused", "refuse_broken"]
 
 _SHOWN_EXAMPLES = 3
 
@@ -56,6 +56,18 @@ def refuse_broken(
         raise InvalidData(
             f"no row is left of {tally.n_rows:,}: policies and malformed lines leave out all"
         )
+
+
+def is_refused(tally: Tally, plan: Mapping[str, Column], joins: Sequence[Lookup]) -> bool:
+    """Return whether a value breaks a rule whose policy is an error, or a key has no match."""
+    return any(
+        counts.unmatched and join.unmatched == "error"
+        for join, counts in zip(joins, tally.joins, strict=True)
+    ) or any(
+        getattr(column, rule) == "error"
+        for name, column in plan.items()
+        for rule in tally.columns[name].broken
+    )
 
 
 def _of_lines(tally: Tally, csv: CSVFormat | None) -> Iterator[str]:

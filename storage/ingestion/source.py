@@ -44,6 +44,8 @@ class Source:
         data set. Empty for rows in memory and Dask DataFrames.
     sizes : tuple of (int or None)
         Bytes of text of each partition, None if unknown; empty for sources that are not text.
+    lengths : tuple of int or None
+        Rows of each partition; None if they are not known before the rows are read.
     """
 
     names: tuple[str, ...]
@@ -53,6 +55,7 @@ class Source:
     sample: Any
     identity: str = ""
     sizes: tuple[int | None, ...] = ()
+    lengths: tuple[int, ...] | None = None
 
     @property
     def may_share_tasks(self) -> bool:

@@ -191,7 +191,10 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
         sample = parquet_types(_evenly_spaced(pieces), pieces)
         in_folders = frozenset(pieces[0].keys if pieces else ())
-        return Source(names, description, in_folders, tuple(pieces), sample, identity)
+        lengths = tuple(each.n_rows for each in pieces)
+        return Source(
+            names, description, in_folders, tuple(pieces), sample, identity, lengths=lengths
+        )
     if kind == "Arrow":
         paths = [name for path in paths for name in members(filesystem, path)]
         arrow, names = arrow_pieces(filesystem, paths, nbytes)

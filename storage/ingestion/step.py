@@ -89,6 +89,16 @@ class Step:
         mean, std = _standard(name, found) if column.scale == "standard" else (None, None)
         return cls(name, column, categories, fill, mean, std)
 
+    @staticmethod
+    def depends_on_values(column: Column) -> bool:
+        """Return whether :meth:`fitted` needs the values of a column, or may refuse them."""
+        if column.kind == "category" and (
+            column.categories is None or len(column.categories) > column.max_categories
+        ):
+            return True
+        imputed = column.missing == "impute" and column.fill_value is None
+        return imputed or column.scale is not None
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of X that the raw column becomes."""

@@ -22,7 +22,7 @@ from storage.ingestion.rows import Rows
 from storage.ingestion.rules import RULES, Checked
 from storage.messages import short_text
 from storage.quantiles import QuantileSketch
-from storage.summary import Summary, summary_of
+from storage.summary import Summary, summaries_of
 
 __all__ = ["EXAMPLES", "ColumnTally", "Example", "JoinTally", "Tally", "joined", "tally_rows"]
 
@@ -146,6 +146,10 @@ def tally_rows(
     rows = replace(rows, table=checked.table)
     rows = rows.as_written([name for name in rows.numbers if _has_examples(rows, checked, name)])
     n_rows, kept = rows.table.num_rows, checked.kept
+    values = {name: each.values for name, each in checked.columns.items()}
+    if not kept.all():
+        values = {name: each[kept] for name, each in values.items()}
+    summaries = _summaries(columns, values) if kept.any() else {}
     malformed = tuple(
         Example(rows.file, rows.unit, number + rows.first, short_text(text))
         for number, text in rows.malformed[:EXAMPLES]
@@ -162,7 +166,10 @@ def tally_rows(
             for number, text in zip(rows.unassigned, rows.unassigned_values, strict=False)
         ),
         {
-            name: _of_column(columns[name], each, kept, rows, name)
+            name: replace(
+                _broken(columns[name], each, kept, rows, name),
+                **_statistics(columns[name], values[name], each.texts, summaries.get(name)),
+            )
             for name, each in checked.columns.items()
         },
         tuple(
@@ -190,9 +197,10 @@ def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: R
     return JoinTally(int(wrong.sum()), tuple(examples))
 
 
-def _of_column(
+def _broken(
     column: Column, checked: Checked, kept: npt.NDArray[np.bool_], rows: Rows, name: str
 ) -> ColumnTally:
+    """Count the values of a column that break rules."""
     # If a policy leaves out a row, its other values raise no error.
     wrong = {
         rule: where & kept if getattr(column, rule) == "error" else where
@@ -202,29 +210,39 @@ def _of_column(
     examples = {
         rule: tuple(
             Example(rows.file, rows.unit, rows.number(row), _raw(rows, name, row))
-            for row in np.flatnonzero(where)[:EXAMPLES].tolist()
+            for row in np.flatnonzero(wrong[rule])[:EXAMPLES].tolist()
         )
-        for rule, where in wrong.items()
-        if rule in broken
+        for rule in broken
     }
-    values = checked.values[kept]
+    return ColumnTally(broken, examples)
+
+
+def _summaries(
+    columns: Mapping[str, Column], values: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, Summary]:
+    """Return the statistics of all columns of numbers and times."""
+    names = [name for name, column in columns.items() if column.kind in ("number", "datetime")]
+    found = summaries_of([_numbers(values[name]) for name in names]) if names else []
+    return dict(zip(names, found, strict=True))
+
+
+def _statistics(
+    column: Column, values: npt.NDArray[Any], texts: Sequence[str], summary: Summary | None
+) -> dict[str, Any]:
+    """Return the attributes of the tally of a column that its kept values determine."""
     if column.kind == "key":
-        return ColumnTally(broken, examples, n_values=int(np.count_nonzero(values >= 0)))
+        return {"n_values": int(np.count_nonzero(values >= 0))}
     if column.kind in ("number", "datetime"):
-        numbers = _numbers(values)
-        summary = summary_of(numbers[:, None]) if len(numbers) else None
-        sketches = (QuantileSketch.of(numbers),)
-        return ColumnTally(broken, examples, summary=summary, sketches=sketches)
+        complete = summary is not None and summary.count[0] == len(values)
+        sketch = QuantileSketch.of(_numbers(values), complete=bool(complete))
+        return {"summary": summary, "sketches": (sketch,)}
     if column.kind == "boolean":
-        counts = {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}
-        return ColumnTally(broken, examples, categories=counts)
-    numbers = np.bincount(values[values >= 0], minlength=len(checked.texts)).tolist()
-    pairs = zip(checked.texts, numbers, strict=True)
-    found = Counter({text: number for text, number in pairs if number})
+        return {"categories": {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}}
+    numbers = np.bincount(values[values >= 0], minlength=len(texts)).tolist()
+    found = {text: number for text, number in zip(texts, numbers, strict=True) if number}
     if column.categories is not None:
-        found = Counter({each: found[each] for each in column.categories})
-    crowded = len(found) > column.max_categories
-    return ColumnTally(broken, examples, categories=_some(found, column), crowded=crowded)
+        found = {each: found.get(each, 0) for each in column.categories}
+    return {"categories": _some(found, column), "crowded": len(found) > column.max_categories}
 
 
 def _some(counts: Mapping[str, int], column: Column) -> dict[str, int]:

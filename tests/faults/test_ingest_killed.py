@@ -44,7 +44,7 @@ def test_an_ingest_killed_at_each_write_continues(ending, tmp_path):
         data.path.rename(tmp_path / f"{number}")
     assert files(url) == whole
     if ending == ".writing":
-        # The work, the metadata of the group and of two arrays, ingest.json, chunks, the manifest.
+        # The work, the metadata of the group and of two arrays, chunks, ingest.json, the manifest.
         assert number - 1 == 6 + len(whole)
     else:
         assert number - 1 == N_PARTITIONS

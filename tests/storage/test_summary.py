@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import storage
 from storage import blocks
-from storage.summary import summary_of
+from storage.summary import Summary, summaries_of, summary_of
 
 FIGURES = ["count", "mean", "std", "min", "max"]
 
@@ -64,6 +64,21 @@ def test_two_parts_joined_are_the_whole(values, cut):
     alone = summary_of(np.full((1, values.shape[1]), np.nan)).joined(whole)
     np.testing.assert_array_equal(alone.mean, whole.mean)
     np.testing.assert_array_equal(alone.squares, whole.squares)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("n", [1, 2**15, 70_000])
+def test_columns_apart_have_the_bits_of_blocks_of_one_column(n, missing):
+    rng = np.random.default_rng(0)
+    columns = [rng.standard_normal(n), 1e9 + rng.standard_normal(n), np.full(n, np.inf)]
+    if missing:
+        columns[1][rng.random(n) < 0.3] = np.nan
+        columns.append(np.full(n, np.nan))
+    for column, found in zip(columns, summaries_of(columns), strict=True):
+        expected = summary_of(column[:, None])
+        assert isinstance(found, Summary)
+        for name, values in vars(expected).items():
+            np.testing.assert_array_equal(getattr(found, name), values, err_msg=name)
 
 
 def test_long_blocks_are_taken_in_tiles():

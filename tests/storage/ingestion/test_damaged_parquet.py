@@ -25,10 +25,10 @@ def source(frame, tmp_path):
     return path
 
 
-def refused(source, match):
+def refused(source, match, **columns):
     folder = source.parent
     with pytest.raises(storage.InvalidData, match=match):
-        storage.ingest(source, folder / "d", target="y", partition_nbytes=1_000)
+        storage.ingest(source, folder / "d", target="y", columns=columns, partition_nbytes=1_000)
     assert list(folder.iterdir()) == [source]
 
 
@@ -45,6 +45,7 @@ def test_damage_names_the_file_and_the_row_group(source):
 
 def test_a_file_that_is_replaced_or_removed_between_the_passes(source, frame, monkeypatch):
     encode, original = ingest.encode_source, source.read_bytes()
+    imputed = storage.Column("number", missing="impute")  # by the mean, which the first pass finds
 
     def shortened(*arguments):
         encoded = encode(*arguments)
@@ -52,7 +53,11 @@ def test_a_file_that_is_replaced_or_removed_between_the_passes(source, frame, mo
         return encoded
 
     monkeypatch.setattr(ingest, "encode_source", shortened)
-    refused(source, r"of .*rows\.parquet cannot be read as Parquet: .*changed while it was read")
+    refused(
+        source,
+        r"of .*rows\.parquet cannot be read as Parquet: .*changed while it was read",
+        x=imputed,
+    )
     source.write_bytes(original)
     hidden = source.with_name("hidden")
 
@@ -63,5 +68,5 @@ def test_a_file_that_is_replaced_or_removed_between_the_passes(source, frame, mo
 
     monkeypatch.setattr(ingest, "encode_source", removed)
     with pytest.raises(FileNotFoundError, match=r"rows\.parquet"):
-        storage.ingest(source, source.parent / "d", target="y")
+        storage.ingest(source, source.parent / "d", target="y", columns={"x": imputed})
     assert list(source.parent.iterdir()) == [hidden]

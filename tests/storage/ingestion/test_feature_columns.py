@@ -37,7 +37,7 @@ def test_rows_are_those_of_all_columns_for_any_tile(drawn, tile_values):
     before = feature_columns._TILE_VALUES
     try:
         feature_columns._TILE_VALUES = tile_values
-        X = feature_rows(columns, len(expected))
+        X = feature_rows(columns, 0, len(expected))
     finally:
         feature_columns._TILE_VALUES = before
     assert X.flags.c_contiguous
