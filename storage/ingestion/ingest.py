@@ -15,6 +15,7 @@ import pyarrow as pa
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
 from storage.group import INGEST
+from storage.ingestion.block_rows import rows_of_blocks
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import EncodedSource, encode_source
@@ -23,7 +24,6 @@ from storage.ingestion.joined_tables import load_tables
 from storage.ingestion.kept_files import keeping_files
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.plan import columns_of_recipe, planned_columns
-from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.record_file import record_content
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
@@ -34,8 +34,7 @@ from storage.ingestion.svmlight_ingest import format_of, ingest_svmlight, refuse
 from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.ingestion.typed_texts import warn_of_numbers
 from storage.ingestion.uncounted_source import UncountedSource
-from storage.inputs import stored_dtype
-from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, row_chunks
+from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES
 from storage.location import store_at
 from storage.opening import open_dataset
 from storage.writing import writing_to
@@ -226,7 +225,7 @@ def ingest(
         lookups = tuple(table.lookup for table in tables)
     else:
         plan = columns_of_recipe(found, given)
-    blocks = partial(_blocks, dtype, chunk_nbytes, block_nbytes, expected_rows)
+    blocks = partial(rows_of_blocks, dtype, chunk_nbytes, block_nbytes, expected_rows)
     with keeping_files(store_at(url)) as files:
         uncounted = UncountedSource.of(found, plan, given, rows, lookups)
         encoded = uncounted or encode_source(found, plan, given, rows, csv, lookups, files, blocks)
@@ -279,29 +278,6 @@ def _source(source: Any, csv: CSVFormat | None, nbytes: int, *, resume: bool) ->
             f"have other rows than before: write it to Parquet first, or leave out resume"
         )
     return found
-
-
-def _blocks(
-    dtype: npt.DTypeLike | None,
-    chunk_nbytes: int,
-    block_nbytes: int,
-    expected_rows: int | None,
-    recipe: Recipe,
-    n_rows: int,
-) -> Sequence[int]:
-    """Return the number of rows of each block that will be written."""
-    n_features = len(recipe.feature_names)
-    stored = stored_dtype("X", np.empty((0, n_features)), dtype)
-    X = ArrayLayout("X", stored, n_rows, (n_features,), 1)
-    y = ArrayLayout("y", recipe.target_dtype.name, n_rows, (), 1)
-    _, block_rows = plan_rows(
-        max(n_rows, expected_rows or 0),
-        X.row_nbytes,
-        X.row_nbytes_as_floats + y.row_nbytes,
-        chunk_nbytes=chunk_nbytes,
-        block_nbytes=block_nbytes,
-    )
-    return row_chunks(y, block_rows)[0]
 
 
 def _signature(
