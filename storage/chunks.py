@@ -167,7 +167,8 @@ def entry_of(layout: ArrayLayout, chunk: int, data: Bytes) -> StoredChunk | None
     """Return the manifest's entry of a chunk whose file has these bytes; None if it is damaged."""
     checksum = int.from_bytes(data[-TRAILER:].tobytes(), "little")
     start, stop = layout.rows_of(chunk)
-    out: _Rows = [] if layout.sparse else layout.empty_rows(stop - start)
+    out: npt.NDArray[np.generic] | list[Any]
+    out = [] if layout.sparse else layout.empty_rows(stop - start)
     try:
         _read_checked(lambda: data, layout, _Wanted(chunk, data.size, checksum, out), None)
     except BadBytes:

@@ -13,7 +13,7 @@ import fcntl
 import os
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from storage.computing import compute
 from storage.entries import StoredChunk
 from storage.layout import ArrayLayout, row_chunks
 from storage.progress import stage
-from storage.store import Store, UnexpectedFile
+from storage.store import Bytes, Store, UnexpectedFile
 
 __all__ = [
     "ROWS",
@@ -134,13 +134,16 @@ def _chunks_of_block(
     stop = min(start + block_rows, layout.n_rows)
     chunks = layout.chunks_of(start, stop)
     keys = [layout.key(chunk) for chunk in chunks]
+
+    def entry(number: int, file: Callable[[], Bytes]) -> StoredChunk | None:
+        return entry_of(layout, chunks[number], file())
+
     found = []
     try:
-        for chunk, content in zip(chunks, store.read_each(keys, [None] * len(keys)), strict=True):
-            entry = entry_of(layout, chunk, content)
-            if entry is None:
+        for each in store.read_each(keys, [None] * len(keys), entry):
+            if each is None:
                 return None
-            found.append(entry)
+            found.append(each)
     except (OSError, UnexpectedFile):
         return None
     return found
