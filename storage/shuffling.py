@@ -39,6 +39,8 @@ from storage.tables import refuse_sparse
 from storage.writing import writing_to
 
 if TYPE_CHECKING:
+    from storage.arrays import StoredArrays
+    from storage.ingestion.split import Split
     from storage.location import Location
 
 __all__ = ["shuffle"]
@@ -55,7 +57,7 @@ _DEALT, _OUT, _IN = range(3)
 
 
 def shuffle(
-    data: Dataset,
+    data: Dataset | Split,
     url: Location,
     *,
     seed: int,
@@ -70,8 +72,9 @@ def shuffle(
 
     Parameters
     ----------
-    data : Dataset
-        The rows, in any order. If it was opened with `columns`, only these columns are stored.
+    data : Dataset or Split
+        The rows, in any order. If it was opened with `columns`, only these columns are stored. A
+        data set with named splits is refused, because their rows lie together: give one split.
     url : str, path-like or zarr.abc.store.Store
         Where the new data set goes, as for :func:`~storage.create_dataset`.
     seed : int
@@ -92,8 +95,8 @@ def shuffle(
     Raises
     ------
     ValueError
-        When the seed is negative, when there are a billion rows or more, or when `url` is in an
-        object store and no `scratch` is given.
+        When the seed is negative, when there are a billion rows or more, when `data` has named
+        splits, or when `url` is in an object store and no `scratch` is given.
     DatasetExists
         When something is at `url` already.
     ChunkCorrupt
@@ -115,7 +118,8 @@ def shuffle(
     """
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
-    refuse_sparse(data, "shuffle", "shuffle the rows before storage.create_dataset, X[order]")
+    whole = _whole(data)
+    refuse_sparse(whole, "shuffle", "shuffle the rows before storage.create_dataset, X[order]")
     if data.n_samples >= _MOST_ROWS:
         raise ValueError(
             f"{data.n_samples:,} rows are too many, at most {_MOST_ROWS - 1:,} can be shuffled: "
@@ -148,33 +152,57 @@ def shuffle(
             feature_names=data.feature_names if given_names(data.feature_names) else None,
             target=data.target,
             classes=data.classes,
-            source=data.schema.source,
+            source=whole.schema.source,
             seed=seed,
             dtype=None,
-            chunk_nbytes=data.layouts["X"].chunk_nbytes,
-            block_nbytes=_row_nbytes(data) * data.schema.block_rows,
+            chunk_nbytes=whole.layouts["X"].chunk_nbytes,
+            block_nbytes=_row_nbytes(whole) * whole.schema.block_rows,
             expected_rows=None,
             overwrite=overwrite,
-            more_files=_record_of(data),
+            more_files=_record_of(data, whole),
         )
     finally:
         LocalFiles(str(folder)).remove_all()
 
 
-def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:
+def _whole(data: Dataset | Split) -> StoredArrays:
+    """Return the data set of a split; refuse a data set that has splits.
+
+    Raises
+    ------
+    ValueError
+        When `data` has named splits.
+    """
+    if not isinstance(data, Dataset):
+        return data.data
+    if data.splits:
+        name = next(iter(data.splits))
+        raise ValueError(
+            f"{data.store.location} has the splits {', '.join(data.splits)}, which a random order "
+            f"of all rows would mix: shuffle the rows of one, "
+            f"storage.shuffle(data.splits[{name!r}], url, seed=...)"
+        )
+    return data
+
+
+def _record_of(
+    data: Dataset | Split, whole: StoredArrays
+) -> Callable[[str], Mapping[str, bytes]] | None:
     """Return a function that makes the new data set's ingest record; None if `data` has none."""
     from storage.ingestion.record import IngestRecord  # imports pyarrow
 
-    if data.columns is not None:
+    if whole.columns is not None:
         return None  # the recorded steps produce all columns, not only the chosen ones
     try:
-        record = IngestRecord.of(data)
+        record = IngestRecord.of(whole)
     except NotADataset:
         return None
+    if not isinstance(data, Dataset):
+        record = IngestRecord(record.recipe, data.quality, data.rows)
     return lambda dataset_id: {INGEST: record.to_bytes(dataset_id)}
 
 
-def _row_nbytes(data: Dataset) -> int:
+def _row_nbytes(data: StoredArrays) -> int:
     """Return the bytes of a row as planned for blocks, so that new blocks have as many rows."""
     others = sum(each.row_nbytes for name, each in data.layouts.items() if name != "X")
     return data.layouts["X"].row_nbytes_as_floats + others

@@ -15,6 +15,7 @@ from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.ingestion.split_record import SplitCounts
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
 
@@ -35,6 +36,8 @@ class RowsLikeStored:
         Where the rows come from, in words; None for arrays.
     blocks_at_once : int or None
         Most blocks that one computation may write; None means all.
+    splits : SplitCounts or None
+        The number of rows of each named split, whose rows lie together; None without splits.
     """
 
     X: Any
@@ -43,6 +46,7 @@ class RowsLikeStored:
     report: QualityReport | None = None
     source: str | None = None
     blocks_at_once: int | None = None
+    splits: SplitCounts | None = None
 
     @classmethod
     def of(
@@ -87,7 +91,7 @@ class RowsLikeStored:
             )
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
-        encoded = encode_source(raw, plan, record.recipe, record.rows, csv, files=files)
+        encoded = encode_source(raw, plan, record.recipe, record.selection, csv, files=files)
         return cls(
             encoded.X,
             encoded.y,
@@ -95,4 +99,5 @@ class RowsLikeStored:
             encoded.report,
             encoded.report.source,
             encoded.blocks_at_once,
+            None if encoded.splits is None else encoded.splits.counts,
         )

@@ -126,6 +126,8 @@ class Tally:
         Counts of each column.
     joins : tuple of JoinTally
         Counts of each joined table.
+    n_outside : int
+        Number of rows that are not selected, though they have a value to select by.
     """
 
     n_rows: int
@@ -137,6 +139,7 @@ class Tally:
     unassigned_examples: tuple[Example, ...]
     columns: Mapping[str, ColumnTally]
     joins: tuple[JoinTally, ...] = ()
+    n_outside: int = 0
 
 
 def tally_rows(
@@ -169,6 +172,7 @@ def tally_rows(
             _of_join(join, mask, kept, rows)
             for join, mask in zip(joins, checked.unmatched, strict=True)
         ),
+        rows.n_outside,
     )
 
 
@@ -272,6 +276,7 @@ def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
             )
             for parts in zip(*(each.joins for each in placed), strict=True)
         ),
+        sum(each.n_outside for each in tallies),
     )
 
 

@@ -142,10 +142,10 @@ def test_rows_whose_file_is_gone_or_damaged_are_read_again(
     written.clear()
     read = kept_files.kept_rows
 
-    def damaged(files, number, *rest):
-        if number % 2:
-            damage(Path(files.root, str(number)))
-        return read(files, number, *rest)
+    def damaged(files, name, *rest):
+        if int(name.partition("-")[2]) % 2:
+            damage(Path(files.root, name))
+        return read(files, name, *rest)
 
     monkeypatch.setattr(first_pass, "kept_rows", damaged)
     assert content(ingest(source, tmp_path / "d")) == content(whole)
@@ -181,9 +181,9 @@ def test_a_file_takes_no_more_space_than_its_text(tmp_path):
     rows = CleanRows({"a": CleanColumn(np.random.default_rng(0).random(1000), None, ())}, 1000)
     size = sum(map(len, packed_rows(rows)))
     files = LocalFiles(str(tmp_path))
-    assert not kept_files.keep_rows(files, 0, rows, size - 1)
+    assert not kept_files.keep_rows(files, "0", rows, size - 1)
     assert not os.listdir(tmp_path)
-    assert kept_files.keep_rows(files, 0, rows, size)
+    assert kept_files.keep_rows(files, "0", rows, size)
     assert (tmp_path / "0").stat().st_size == size
 
 
