@@ -130,8 +130,9 @@ def encode_source(
             for name, tally in zip(splits.names, counted.tallies, strict=True)
         }  # fmt: skip
         found = SplitRecord(splits, reports, whole.n_outside)
-    # Shared tasks would run again in each computation.
-    at_once = None if source.may_share_tasks else blocks_at_once()
+    # Shared tasks would run again in each computation. But in one computation with several splits,
+    # the rows of later splits would wait in memory while those of the first one are written.
+    at_once = None if source.may_share_tasks and splits is None else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once, found)
 
 
