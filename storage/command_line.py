@@ -15,8 +15,11 @@ from storage.dataset import Dataset
 from storage.errors import NotADataset
 from storage.opening import open_dataset
 from storage.progress_bar import progress_bar
+from storage.representation import as_text
 
-__all__ = ["info", "verify"]
+__all__ = ["described", "info", "verify"]
+
+_UNITS_SHOWN = 20
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -27,7 +30,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 @click.option("--version", metavar="K", type=click.IntRange(1), help="Show an older version.")
 @_as_json
 def info(data: str, head: int | None, version: int | None, as_json: bool) -> None:
-    """Show what the data set DATA holds: rows, columns, target, blocks, sizes, versions.
+    """Show what the data set DATA holds: rows, columns, target, blocks, sizes, versions, splits.
 
     DATA is a folder, or a URL such as s3://bucket/flights.zarr. Only metadata is read; --head reads
     the blocks of the rows that it shows.
@@ -47,7 +50,7 @@ def info(data: str, head: int | None, version: int | None, as_json: bool) -> Non
             facts["head"] = json.loads(rows.to_json(orient="records"))
         click.echo(json.dumps(facts))
         return
-    click.echo(repr(dataset))
+    click.echo(described(dataset))
     if rows is not None:
         click.echo(rows.to_string())
 
@@ -79,6 +82,24 @@ def verify(data: str, decode: bool, as_json: bool) -> None:
     )
 
 
+def described(dataset: Dataset) -> str:
+    """Return the text of a data set, with its splits and units."""
+    splits = [f"{each.name}: {each.summary}" for each in dataset.splits.values()]
+    if splits:
+        splits.append(f"in none, and not stored: {dataset.n_in_no_split:,} rows")
+    units = [f"{name}: {unit}" for name, unit in dataset.units.items()]
+    if len(units) > _UNITS_SHOWN:
+        units[_UNITS_SHOWN:] = ["..."]
+    return as_text(
+        dataset,
+        [
+            (name if place == 0 else "", line)
+            for name, lines in (("splits", splits), ("units", units))
+            for place, line in enumerate(lines)
+        ],
+    )
+
+
 def _facts(dataset: Dataset) -> dict[str, Any]:
     return {
         "url": dataset.url,
@@ -96,6 +117,16 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "nbytes_stored": dataset.nbytes_stored,
         "source": dataset.schema.source,
         "rows": _selection(dataset),
+        "splits": {
+            name: {
+                "n_samples": each.n_samples,
+                "rows": each.rows.to_json(),
+                "learned_from": each.learned,
+            }
+            for name, each in dataset.splits.items()
+        },
+        "n_in_no_split": dataset.n_in_no_split,
+        "units": dict(dataset.units),
         "written": dataset.schema.created,
         "version": dataset.version,
         "versions": [asdict(version) for version in dataset.versions],

@@ -33,6 +33,7 @@ from storage.writer import BlockWriter, Finished, write_arrays
 from storage.writing import writing_to
 
 if TYPE_CHECKING:
+    from storage.arrays import StoredArrays
     from storage.location import Location
 
 __all__ = ["check_sizes", "create_dataset", "store_arrays"]
@@ -178,7 +179,7 @@ def store_arrays(
     resume: bool = False,
     entries_per_row: float | None = None,
     blocks_at_once: int | None = None,
-    grid_of: Dataset | None = None,
+    grid_of: StoredArrays | None = None,
     write: Callable[[Mapping[str, BlockWriter], Finished], Mapping[str, ChunkEntries]]
     | None = None,
 ) -> Dataset:

@@ -108,6 +108,7 @@ class Dataset(IngestedArrays):
             of :meth:`to_dask_dataframe`, without y if y holds codes of classes. Quantiles are not
             interpolated; ``attrs["rank_error"]`` bounds the error of their ranks, as a share of the
             rows: 0 up to 256 rows, then at most ``(1 + levels) / 256`` for ``8**levels`` blocks.
+            ``attrs["units"]`` holds :attr:`units`.
 
         Raises
         ------
@@ -129,7 +130,9 @@ class Dataset(IngestedArrays):
         min    1.000000  0.0
         max    3.000000  2.0
         """
-        return summary_frame(self, percentiles)
+        frame = summary_frame(self, percentiles)
+        frame.attrs["units"] = dict(self.units)
+        return frame
 
     def to_dask_dataframe(self) -> Any:
         """Return all rows as a lazy Dask DataFrame with one partition for each block.
@@ -186,9 +189,7 @@ class Dataset(IngestedArrays):
         ...     float(data.to_xarray()["X"].sel(feature="x1").sum().compute())
         1.0
         """
-        from storage.ingestion.record import units_of
-
-        return xarray_dataset(self, units_of(self))
+        return xarray_dataset(self, self.units)
 
     def since(self, version: int) -> NewRows:
         """Return the rows that were added after a version, lazily.

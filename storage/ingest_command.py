@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from storage.command_line import described
 from storage.csv_options import csv_from_options, csv_options
 from storage.dataset import Dataset
 from storage.errors import NotADataset
@@ -18,11 +19,13 @@ from storage.ingestion.ingest import ingest as ingest_tables
 from storage.ingestion.join_text import join_from_text
 from storage.ingestion.repair import repair as repair_dataset
 from storage.ingestion.selection import HashSplit, TimeSplit
+from storage.ingestion.split import Split
 from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.opening import open_dataset
 from storage.option_hints import advice_as_options
 from storage.progress_bar import progress_bar
 from storage.shuffling import shuffle as shuffle_dataset
+from storage.split_options import named_split, selection_from_text, splits_from_texts
 from storage.svmlight_options import format_from_options, svmlight_options
 
 __all__ = ["append", "ingest", "repair", "shuffle"]
@@ -63,6 +66,15 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     metavar="COLUMN,START,STOP",
     help="Ingest the rows of this time; leave START or STOP empty for no limit.",
 )
+@click.option(
+    "--split", "splits", multiple=True, metavar="NAME:hash|time,COLUMN,START,STOP",
+    help="Name a split of the rows, by hash or by time. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--learn-from", multiple=True, metavar="NAME",
+    help="The split that categories, imputed values and standardised columns are learned from; "
+    "default: train. Repeatable.",
+)  # fmt: skip
 @csv_options
 @svmlight_options
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
@@ -89,6 +101,8 @@ def ingest(
     like: str | None,
     by_hash: str | None,
     by_time: str | None,
+    splits: tuple[str, ...],
+    learn_from: tuple[str, ...],
     delimiter: str | None,
     encoding: str | None,
     multiline: bool,
@@ -117,6 +131,10 @@ def ingest(
     A test set is ingested with --like, so that it has the columns of the training set and nothing
     is estimated from its rows.
 
+    Or all sets are named splits of one data set: --split, once for each. Nothing is estimated from
+    the rows of splits that --learn-from does not name, and "dlbd fit DATA --split train" uses the
+    rows of one.
+
     The rows of svmlight files (.svm, .svmlight, .libsvm) are stored as sparse rows. They need no
     --target, and have no quality report.
 
@@ -134,6 +152,8 @@ def ingest(
       dlbd ingest december.csv -o test.zarr --like trips.zarr
       dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
       dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1
+      dlbd ingest trips.csv -o trips.zarr --target late \\
+        --split train:hash,customer,0,0.8 --split test:hash,customer,0.8,1
       dlbd ingest rcv1_train.svm.bz2 -o rcv1.zarr --n-features 47236 --classes=-1,1
     """
     svmlight = format_from_options(**written)
@@ -158,6 +178,8 @@ def ingest(
             joins=[join_from_text(text) for text in joins],
             like=like,
             rows=_rows(by_hash, by_time),
+            splits=splits_from_texts(splits, learn_from),
+            learn_from=learn_from or None,
             csv=csv,
             svmlight=svmlight,
             expected_rows=expected_rows,
@@ -178,7 +200,8 @@ def _show(data: Dataset, facts: dict[str, Any], report: str | None, *, as_json: 
         plain = None if quality is None else quality.to_json()
         click.echo(json.dumps(facts | {"quality": plain}))
     else:
-        click.echo(repr(data) if quality is None else f"{quality!r}\n\n{data!r}")
+        text = described(data)
+        click.echo(text if quality is None else f"{quality!r}\n\n{text}")
 
 
 @click.command(short_help="Append raw tables to a data set.")
@@ -244,6 +267,7 @@ def repair(
 @click.command(short_help="Store the rows in random order.")
 @click.argument("data")
 @click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
+@click.option("--split", metavar="NAME", help="Only the rows of this split.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--scratch", metavar="FOLDER", help="For temporary files; default: beside the output."
@@ -251,7 +275,13 @@ def repair(
 @_overwrite
 @_as_json
 def shuffle(
-    data: str, url: str, seed: int, scratch: str | None, overwrite: bool, as_json: bool
+    data: str,
+    url: str,
+    split: str | None,
+    seed: int,
+    scratch: str | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Store the rows of DATA in random order, each order equally likely, as another data set.
 
@@ -261,12 +291,15 @@ def shuffle(
     \b
     Examples:
       dlbd shuffle flights.zarr -o mixed.zarr
+      dlbd shuffle trips.zarr --split train -o mixed.zarr
       dlbd shuffle s3://bucket/flights.zarr -o mixed.zarr --seed 7
     """
+    opened = open_dataset(data)
+    rows: Dataset | Split = opened
+    if opened.splits or split is not None:
+        rows = named_split(opened, split)
     with progress_bar(hidden=as_json), advice_as_options():
-        mixed: Dataset = shuffle_dataset(
-            open_dataset(data), url, seed=seed, scratch=scratch, overwrite=overwrite
-        )
+        mixed = shuffle_dataset(rows, url, seed=seed, scratch=scratch, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({"data": url, "n_samples": mixed.n_samples, "seed": seed}))
     else:
@@ -276,19 +309,9 @@ def shuffle(
 def _rows(by_hash: str | None, by_time: str | None) -> HashSplit | TimeSplit | None:
     if by_hash is not None and by_time is not None:
         raise click.UsageError("give either --by-hash or --by-time")
-    text = by_time if by_hash is None else by_hash
-    if text is None:
-        return None
-    fields = text.split(",")
-    if len(fields) != 3:
-        raise click.UsageError(f"write COLUMN,START,STOP, not {text!r}")
-    column, start, stop = fields
-    try:
-        if by_hash is None:
-            return TimeSplit(column, start or None, stop or None)
-        return HashSplit(column, float(start or 0), float(stop or 1))
-    except ValueError as error:
-        raise click.UsageError(f"{text!r}: {error}") from error
+    if by_hash is not None:
+        return selection_from_text("hash", by_hash)
+    return None if by_time is None else selection_from_text("time", by_time)
 
 
 def _column(text: str) -> tuple[str, Column]:

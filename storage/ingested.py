@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from storage.arrays import StoredArrays
@@ -9,12 +11,63 @@ from storage.arrays import StoredArrays
 if TYPE_CHECKING:
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.quality import QualityReport
+    from storage.ingestion.split import Split
 
 __all__ = ["IngestedArrays"]
 
 
 class IngestedArrays(StoredArrays):
     """A base of :class:`~storage.Dataset`: its members that need the record of the ingest."""
+
+    @cached_property
+    def splits(self) -> Mapping[str, Split]:
+        """The named splits of the rows by their names; empty if there are none.
+
+        They are read from the metadata at the first use. X, y and the other arrays of the data set
+        itself hold the rows of all splits.
+
+        Returns
+        -------
+        dict of str to Split
+            The splits that :func:`~storage.ingest` was given, in this order.
+
+        Raises
+        ------
+        MetadataCorrupt
+            When the stored splits are damaged.
+        """
+        from storage.ingestion.split import splits_of
+
+        return splits_of(self)
+
+    @property
+    def n_in_no_split(self) -> int:
+        """Number of raw rows that are in none of the named splits, and are not stored.
+
+        It counts the rows of all versions up to the open one; 0 if there are no splits.
+        """
+        from storage.ingestion.split import n_outside_of
+
+        return n_outside_of(self)
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The declared units of the columns of X and of the target, by their names.
+
+        Returns
+        -------
+        dict of str to str
+            Only columns with a unit. Standardised columns have none, nor has a data set that
+            :func:`~storage.ingest` did not make.
+
+        Raises
+        ------
+        MetadataCorrupt
+            When the stored declarations are damaged.
+        """
+        from storage.ingestion.record import units_of
+
+        return units_of(self)
 
     @property
     def quality(self) -> QualityReport:

@@ -8,7 +8,7 @@ import dask.array as da
 
 from storage.arrays import StoredArrays
 
-__all__ = ["NewRows", "rows_since"]
+__all__ = ["NewRows", "rows_since", "version_before"]
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,25 @@ def rows_since(data: StoredArrays, version: int) -> NewRows:
     ValueError
         When there is no such version, or it is newer than the one that was opened.
     """
+    first = data.versions[version_before(data, version) - 1].n_samples
+    weights, labels = (
+        None if array is None else array[first:] for array in (data.sample_weight, data.labels)
+    )
+    return NewRows(data.X[first:], data.y[first:], weights, labels)
+
+
+def version_before(data: StoredArrays, version: int) -> int:
+    """Return the number of a version that is not newer than the one that was opened.
+
+    Raises
+    ------
+    ValueError
+        When there is no such version, or it is newer.
+    """
     number = data.history.checked(version)
     if number > data.version:
         raise ValueError(
             f"version {number} is newer than version {data.version}, which was opened: open the "
             f"newest one with storage.open_dataset"
         )
-    first = data.versions[number - 1].n_samples
-    weights, labels = (
-        None if array is None else array[first:] for array in (data.sample_weight, data.labels)
-    )
-    return NewRows(data.X[first:], data.y[first:], weights, labels)
+    return number

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from storage.arrays import StoredArrays
 
 __all__ = ["as_text"]
@@ -10,8 +12,8 @@ _NAMES_SHOWN = 6
 _VERSIONS_SHOWN = 4
 
 
-def as_text(data: StoredArrays) -> str:
-    """Describe a data set in a few lines of text."""
+def as_text(data: StoredArrays, more: Iterable[tuple[str, str]] = ()) -> str:
+    """Describe a data set in a few lines of text; `more` are names and values to add."""
     x = data.layouts["X"]
     blocks = data.X.numblocks[0]
     block_rows = min(data.schema.block_rows, data.n_samples)
@@ -34,6 +36,7 @@ def as_text(data: StoredArrays) -> str:
         ("NaN", _nan(data)),
         ("source", _source(data)),
         *_versions(data),
+        *more,
     ]
     width = max(len(name) for name, _ in lines)
     body = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines if value)

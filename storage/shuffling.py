@@ -34,13 +34,15 @@ from storage.tables import arrays_of
 from storage.writing import writing_to
 
 if TYPE_CHECKING:
+    from storage.arrays import StoredArrays
+    from storage.ingestion.split import Split
     from storage.location import Location
 
 __all__ = ["shuffle"]
 
 
 def shuffle(
-    data: Dataset,
+    data: Dataset | Split,
     url: Location,
     *,
     seed: int,
@@ -59,8 +61,9 @@ def shuffle(
 
     Parameters
     ----------
-    data : Dataset
-        The rows, in any order. If it was opened with `columns`, only these columns are stored.
+    data : Dataset or Split
+        The rows, in any order. If it was opened with `columns`, only these columns are stored. A
+        data set with named splits is refused, because their rows lie together: give one split.
     url : str, path-like or zarr.abc.store.Store
         Where the new data set goes, as for :func:`~storage.create_dataset`.
     seed : int
@@ -82,8 +85,8 @@ def shuffle(
     Raises
     ------
     ValueError
-        When the seed is negative, when there are a billion rows or more, or when `url` is in an
-        object store and no `scratch` is given.
+        When the seed is negative, when there are a billion rows or more, when `data` has named
+        splits, or when `url` is in an object store and no `scratch` is given.
     DatasetExists
         When something is at `url` already.
     ChunkCorrupt
@@ -107,6 +110,7 @@ def shuffle(
     """
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
+    whole = _whole(data)
     if data.n_samples >= MOST_ROWS:
         raise ValueError(
             f"{data.n_samples:,} rows are too many, at most {MOST_ROWS - 1:,} can be shuffled: "
@@ -125,7 +129,7 @@ def shuffle(
         ]
         with stage("shuffle", len(dealt)):
             entries = compute(*dealt)
-        if data.schema.sparse:
+        if whole.schema.sparse:
             write_entries(folder, entries)
         mixed = {name: _collected(folder, seed, name, array) for name, array in arrays.items()}
         return store_arrays(
@@ -136,23 +140,51 @@ def shuffle(
             feature_names=data.feature_names if given_names(data.feature_names) else None,
             target=data.target,
             classes=data.classes,
-            source=data.schema.source,
+            source=whole.schema.source,
             seed=seed,
             dtype=None,
             overwrite=overwrite,
-            more_files=_record_of(data),
-            grid_of=data,
+            more_files=_record_of(data, whole),
+            grid_of=whole,
         )
 
 
-def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:
-    """Return a function that makes the new data set's ingest record; None if `data` has none."""
-    from storage.ingestion.record_file import copied_record  # imports pyarrow
+def _whole(data: Dataset | Split) -> StoredArrays:
+    """Return the data set of a split; refuse a data set that has splits.
 
-    if data.columns is not None:
+    Raises
+    ------
+    ValueError
+        When `data` has named splits.
+    """
+    if not isinstance(data, Dataset):
+        return data.data
+    if data.splits:
+        name = next(iter(data.splits))
+        raise ValueError(
+            f"{data.store.location} has the splits {', '.join(data.splits)}, which a random order "
+            f"of all rows would mix: shuffle the rows of one, "
+            f"storage.shuffle(data.splits[{name!r}], url, seed=...)"
+        )
+    return data
+
+
+def _record_of(
+    data: Dataset | Split, whole: StoredArrays
+) -> Callable[[str], Mapping[str, bytes]] | None:
+    """Return a function that makes the new data set's ingest record; None if `data` has none."""
+    # These import pyarrow.
+    from storage.ingestion.record import IngestRecord
+    from storage.ingestion.record_file import copied_record
+
+    if whole.columns is not None:
         return None  # the recorded steps produce all columns, not only the chosen ones
     try:
-        copy = copied_record(data)
+        if isinstance(data, Dataset):
+            copy = copied_record(data)
+        else:
+            recipe = IngestRecord.of(whole).recipe
+            copy = IngestRecord(recipe, data.quality, data.rows).to_bytes
     except NotADataset:
         return None
     return lambda dataset_id: {INGEST: copy(dataset_id)}

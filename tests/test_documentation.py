@@ -34,7 +34,7 @@ def code_of(page):
 @pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
 @pytest.mark.parametrize(("page", "n_blocks"), [
     ("docs/saving.md", 12), ("docs/search.md", 4), ("docs/inference.md", 2),
-    ("docs/partial-fit.md", 4), ("docs/storage.md", 4), ("docs/ingest.md", 11),
+    ("docs/partial-fit.md", 4), ("docs/storage.md", 4), ("docs/ingest.md", 12),
     ("docs/privacy.md", 1),
 ])  # fmt: skip
 def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):

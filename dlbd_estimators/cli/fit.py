@@ -10,7 +10,7 @@ import click
 from dlbd_estimators.base.saving import check_place, save
 from dlbd_estimators.cli import estimators
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
-from dlbd_estimators.cli.rows import check_dense, open_rows, targets
+from dlbd_estimators.cli.rows import check_dense, open_rows, split_option, targets
 from dlbd_estimators.exceptions import NonFiniteValues
 
 
@@ -25,6 +25,7 @@ from dlbd_estimators.exceptions import NonFiniteValues
 @click.option("--impute", is_flag=True, help="Replace missing values by the mean of their column.")
 @click.option("--standardize", is_flag=True, help="Scale each column to mean 0 and variance 1.")
 @click.option("--columns", metavar="A,B,...", help="Columns to train on; all by default.")
+@split_option
 @click.option(
     "--cv", metavar="K", type=click.IntRange(2),
     help="Score by K folds, then train on all rows.",
@@ -47,6 +48,7 @@ def fit(
     impute: bool,
     standardize: bool,
     columns: str | None,
+    split: str | None,
     cv: int | None,
     tried: tuple[str, ...],
     checkpoint: str | None,
@@ -62,6 +64,7 @@ def fit(
     Examples:
       dlbd fit flights.zarr LogisticRegression --impute --standardize -o late.model
       dlbd fit flights.zarr Ridge -p alpha=0.1 -o delay.model
+      dlbd fit trips.zarr LogisticRegression --split train -o late.model
       dlbd fit flights.zarr Ridge --cv 3 --grid alpha=0.1,1,10 -o delay.model
       dlbd fit flights.zarr MLPClassifier -p "hidden_layer_sizes=(64, 32)" \\
           --workers 2 --memory 1GB --checkpoint late.fit -o late.model
@@ -77,7 +80,7 @@ def fit(
         name, parameters, impute=impute, standardize=standardize, checkpoint=checkpoint
     )
     candidates = estimators.grid(model, tried)
-    rows = open_rows(data, None if columns is None else columns.split(","))
+    rows = open_rows(data, None if columns is None else columns.split(","), split)
     last = estimators.last_step(model)[0]
     y = targets(last, rows, data)
     need = {"--impute": impute, "--standardize": standardize, name: not last._sparse_blocks}

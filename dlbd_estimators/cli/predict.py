@@ -7,7 +7,7 @@ import click
 from dlbd_estimators.base.saving import load
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
 from dlbd_estimators.cli.registered import data_function
-from dlbd_estimators.cli.rows import open_for
+from dlbd_estimators.cli.rows import open_for, split_option
 
 
 @click.command()
@@ -17,10 +17,13 @@ from dlbd_estimators.cli.rows import open_for
     "-o", "--out", required=True, metavar="FOLDER",
     help="A folder or URL: Parquet files if it ends in .parquet, else a Zarr group.",
 )  # fmt: skip
+@split_option
 @click.option("--probabilities", is_flag=True, help="Also write the probabilities of the classes.")
 @as_json
 @where_it_runs
-def predict(model: str, data: str, out: str, probabilities: bool, as_json: bool) -> None:
+def predict(
+    model: str, data: str, out: str, split: str | None, probabilities: bool, as_json: bool
+) -> None:
     """Write what the saved MODEL predicts for the rows of the data set DATA to FOLDER.
 
     Blocks are read, predicted and written one after the other, so neither DATA nor the predictions
@@ -36,7 +39,7 @@ def predict(model: str, data: str, out: str, probabilities: bool, as_json: bool)
     fitted = load(model)
     if probabilities and not hasattr(fitted, "predict_proba"):
         raise click.UsageError(f"{model} has no probabilities: leave out --probabilities.")
-    rows = open_for(fitted, data)
+    rows = open_for(fitted, data, split, all_rows=True)
     columns = {"prediction": fitted.predict(rows.X)}
     if probabilities:
         columns["probability"] = fitted.predict_proba(rows.X)

@@ -8,7 +8,8 @@ group              name     object
 ================== ======== ========================================================================
 ``dlbd.data``      open     ``open(url, columns=None)``: an object with ``X``, ``y``, ``labels``,
                             ``classes``, ``sample_weight`` (lazy arrays, or None),
-                            ``feature_names`` and ``target``
+                            ``feature_names`` and ``target``; it may have ``splits``, objects of
+                            the same kind by their names
 ``dlbd.data``      write    ``write(columns, target, classes=None)``: writes lazy columns by name
 ``dlbd.data``      progress ``progress(hidden=False)``: a context in which a terminal shows how much
                             ``write`` has written; its value is ``show(name, done, total)``, which

@@ -7,17 +7,20 @@ import click
 from dlbd_estimators.base.saving import load
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
 from dlbd_estimators.cli.passes import passes_shown
-from dlbd_estimators.cli.rows import open_for, targets
+from dlbd_estimators.cli.rows import open_for, split_option, targets
 
 
 @click.command()
 @click.argument("model")
 @click.argument("data")
+@split_option
 @click.option("-o", "--out", default="report.html", show_default=True, metavar="FILE")
 @click.option("--title", help="Title of the page; the class of the model by default.")
 @as_json
 @where_it_runs
-def report(model: str, data: str, out: str, title: str | None, as_json: bool) -> None:
+def report(
+    model: str, data: str, split: str | None, out: str, title: str | None, as_json: bool
+) -> None:
     """Write an HTML page about the saved MODEL, scored on the rows of the data set DATA.
 
     The page shows parameters, steps of the fit, scores and plots (with matplotlib). It is one file
@@ -30,7 +33,7 @@ def report(model: str, data: str, out: str, title: str | None, as_json: bool) ->
     from dlbd_estimators import reports
 
     fitted = load(model)
-    rows = open_for(fitted, data)
+    rows = open_for(fitted, data, split)
     with passes_shown(hidden=as_json):
         path = reports.report(
             fitted,

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import click
 import scipy.sparse
 from sklearn.base import is_classifier
 
 from dlbd_estimators.cli.registered import data_function
 
+#: The option of commands that read the rows of one split.
+split_option = click.option(
+    "--split", metavar="NAME", help="Only the rows of this named split of DATA."
+)
 
-def open_rows(url: str, columns: Sequence[str] | None = None) -> Any:
-    """Open a data set.
+
+def open_rows(
+    url: str,
+    columns: Sequence[str] | None = None,
+    split: str | None = None,
+    *,
+    all_rows: bool = False,
+) -> Any:
+    """Open a data set, or one of its named splits.
 
     Parameters
     ----------
@@ -20,14 +32,37 @@ def open_rows(url: str, columns: Sequence[str] | None = None) -> Any:
         Path or URL of the data set.
     columns : sequence of str, optional
         Columns of X; None means all.
+    split : str, optional
+        Name of the split. It must be given if the data set has splits, so that no model is trained
+        on rows that it will be scored on.
+    all_rows : bool, default=False
+        Whether None means all rows if the data set has splits.
+
+    Raises
+    ------
+    click.UsageError
+        No split is named, or there is none of this name.
     """
-    return data_function("open")(url, columns=columns)
+    data = data_function("open")(url, columns=columns)
+    splits = getattr(data, "splits", {})
+    if split is not None and split not in splits:
+        has = f"the splits {', '.join(splits)}" if splits else "no splits"
+        raise click.UsageError(f"There is no split {split!r}: {url} has {has}.")
+    if split is None and splits and not all_rows:
+        raise click.UsageError(
+            f"{url} has the splits {', '.join(splits)}: name the one to use with --split."
+        )
+    return data if split is None else splits[split]
 
 
-def open_for(model: Any, url: str) -> Any:
-    """Open a data set with the columns that a fitted model knows by name, in its order."""
+def open_for(model: Any, url: str, split: str | None = None, *, all_rows: bool = False) -> Any:
+    """Open a data set with the columns that a fitted model knows by name, in its order.
+
+    The other parameters are those of :func:`open_rows`.
+    """
     names = getattr(model, "feature_names_in_", None)
-    return open_rows(url, None if names is None else [str(name) for name in names])
+    columns = None if names is None else [str(name) for name in names]
+    return open_rows(url, columns, split, all_rows=all_rows)
 
 
 def check_dense(data: Any, url: str, needed_by: Sequence[str]) -> None:

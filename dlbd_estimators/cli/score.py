@@ -7,15 +7,16 @@ import click
 from dlbd_estimators.base.saving import load
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
 from dlbd_estimators.cli.passes import passes_shown
-from dlbd_estimators.cli.rows import open_for, targets
+from dlbd_estimators.cli.rows import open_for, split_option, targets
 
 
 @click.command()
 @click.argument("model")
 @click.argument("data")
+@split_option
 @as_json
 @where_it_runs
-def score(model: str, data: str, as_json: bool) -> None:
+def score(model: str, data: str, split: str | None, as_json: bool) -> None:
     """Score the saved MODEL on the rows of the data set DATA.
 
     For a classifier: accuracy, balanced accuracy, log loss, and for two classes the area under the
@@ -25,15 +26,16 @@ def score(model: str, data: str, as_json: bool) -> None:
     Examples:
       dlbd score late.model flights-2014.zarr
       dlbd score late.model flights-2014.zarr --json
+      dlbd score late.model trips.zarr --split test
     """
     from dlbd_estimators.reports.scores import named_scores
 
     fitted = load(model)
-    rows = open_for(fitted, data)
+    rows = open_for(fitted, data, split)
     with passes_shown(hidden=as_json):
         scores = named_scores(fitted, rows.X, targets(fitted, rows, data), rows.sample_weight)
     if as_json:
-        click.echo(json_of({"model": model, "data": data, "scores": scores}))
+        click.echo(json_of({"model": model, "data": data, "split": split, "scores": scores}))
         return
     width = max(map(len, scores))
     for name, value in scores.items():

@@ -31,10 +31,10 @@ def append(
     """Append rows to a data set, which becomes its next version in one step.
 
     Raw rows go through the stored steps of the ingest, as with ``ingest(like=...)``: the same
-    columns, rules, categories and imputed values, and the same selection of rows by a split. Arrays
-    must have the columns and kinds of the stored ones. The new rows come after those of the newest
-    version. Stored chunks are not written again, except the last one of each array if it is not
-    full; each task holds about one block.
+    columns, rules, categories and imputed values, and the same selection of rows. With named
+    splits, each row goes to its split. Arrays must have the columns and kinds of the stored ones.
+    The new rows come after those of the newest version. Stored chunks are not written again, except
+    the last one of each array if it is not full; each task holds about one block.
 
     Columns with a policy for duplicates are compared among the new rows, not with stored rows,
     whose keys are not kept: a row whose key is stored already is stored once more.
@@ -107,13 +107,19 @@ def append(
             rows.y,
             rows.sample_weight,
             source=rows.source,
-            quality=None if rows.report is None else _content(rows.report.to_json()),
+            quality=_content(rows),
             blocks_at_once=rows.blocks_at_once,
         )
 
 
-def _content(report: Any) -> bytes:
-    content = json.dumps({"quality": report}, indent=1, ensure_ascii=False).encode()
+def _content(rows: RowsLikeStored) -> bytes | None:
+    """Return what is stored about raw rows; None for arrays."""
+    if rows.report is None:
+        return None
+    plain = {"quality": rows.report.to_json()}
+    if rows.splits is not None:
+        plain["splits"] = rows.splits.to_json()
+    content = json.dumps(plain, indent=1, ensure_ascii=False).encode()
     try:
         check_readable(content)
     except ValueError as error:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import NamedTuple
 
 from dask.delayed import Delayed, delayed
@@ -19,11 +20,12 @@ from dask.delayed import Delayed, delayed
 from storage.computing import compute, persist, worker_memory
 from storage.ingestion.checked_rows import CheckedRows, CleanRows
 from storage.ingestion.column import Column
+from storage.ingestion.joined_tallies import joined
 from storage.ingestion.kept_files import KeptFiles, keep_rows, kept_rows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
-from storage.ingestion.tally import Tally, joined, tally_rows
+from storage.ingestion.tally import Tally, tally_rows
 from storage.local_files import LocalFiles
 from storage.progress import stage
 
@@ -53,11 +55,11 @@ class _Place(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """The counts of a partition, and its clean rows if they are kept in memory."""
+    """For each split the counts of a partition, and its clean rows if they are kept in memory."""
 
-    tally: Tally
-    rows: CleanRows | None
-    in_file: bool
+    tallies: tuple[Tally, ...]
+    rows: tuple[CleanRows, ...] | None
+    in_files: tuple[bool, ...]
 
 
 class FirstPass(NamedTuple):
@@ -65,17 +67,18 @@ class FirstPass(NamedTuple):
 
     Parameters
     ----------
-    tally : Tally
-        The counts of all rows.
-    n_kept : tuple of int
-        For each partition, the number of rows that no policy leaves out.
-    kept : dict of int to LazyRows
-        The clean rows that are kept for the second pass, by the number of the partition.
+    tallies : tuple of Tally
+        The counts of all rows of each split.
+    n_kept : tuple of tuple of int
+        For each split and each partition, the number of rows that no policy leaves out.
+    kept : dict of (int, int) to LazyRows
+        The clean rows that are kept for the second pass, by the numbers of the split and of the
+        partition.
     """
 
-    tally: Tally
-    n_kept: tuple[int, ...]
-    kept: dict[int, LazyRows]
+    tallies: tuple[Tally, ...]
+    n_kept: tuple[tuple[int, ...], ...]
+    kept: dict[tuple[int, int], LazyRows]
 
 
 def count_and_keep(
@@ -84,6 +87,7 @@ def count_and_keep(
     plan: Mapping[str, Column],
     joins: tuple[Lookup, ...],
     files: KeptFiles | None = None,
+    splits: tuple[int, ...] = (0,),
 ) -> FirstPass:
     """Count the rows of all partitions, and keep the clean rows.
 
@@ -103,6 +107,9 @@ def count_and_keep(
         The tables to join.
     files : KeptFiles or None
         The folder for rows; None keeps them in memory.
+    splits : tuple of int, default=(0,)
+        Numbers of the splits whose rows are counted, each on its own; all rows are in the only one
+        if they are not divided.
     """
     # One task holds the joined tables, because they may be large.
     shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
@@ -119,41 +126,58 @@ def count_and_keep(
     }
     name = f"count-{uuid.uuid4().hex}"
     counted = [
-        partition.task(partial(_count, plan, number, places.get(number)), shared, (name, number))
+        partition.task(
+            partial(_count, plan, splits, number, places.get(number)), shared, (name, number)
+        )
         for number, partition in enumerate(rows)
     ]
     with stage("count", len(rows)):
         first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
         counted = [first.get(number, each) for number, each in enumerate(counted)]
-        tally, *results = compute(
-            _joined_in_a_tree(plan, counted, with_rows=first),
+        tallies, *results = compute(
+            _joined_in_a_tree(plan, splits, counted, with_rows=first),
             *(delayed(_result_of, traverse=False)(each) for each in counted),
         )
     kept = {
-        number: LazyRows(_rows_of, (first[number],))
+        (split, number): LazyRows(partial(_rows_of, place), (first[number],))
         for number, result in enumerate(results)
         if result.in_memory
+        for place, split in enumerate(splits)
     }
     if folder is not None:
         kept |= {
-            number: LazyRows(partial(kept_rows, folder, number, rows[number].read),
-                             rows[number].inputs, quick=True)
+            (split, number): LazyRows(
+                partial(kept_rows, folder, _file_name(split, number), rows_of_split.read),
+                rows_of_split.inputs,
+                quick=True,
+            )
             for number, result in enumerate(results)
-            if result.in_file
-        }  # fmt: skip
-    return FirstPass(tally, tuple(result.n_kept for result in results), kept)
+            for split, in_file in zip(splits, result.in_files, strict=False)
+            if in_file
+            for rows_of_split in [rows[number].then(methodcaller("in_split", split))]
+        }
+    n_kept = tuple(zip(*(result.n_kept for result in results), strict=True))
+    return FirstPass(tallies, n_kept or ((),) * len(splits), kept)
+
+
+def _file_name(split: int, number: int) -> str:
+    """Return the name of the file with the rows of one split of a partition."""
+    return f"{split}-{number}"
 
 
 def _joined_in_a_tree(
-    plan: Mapping[str, Column], counted: Sequence[Delayed], with_rows: Collection[int]
+    plan: Mapping[str, Column],
+    splits: tuple[int, ...],
+    counted: Sequence[Delayed],
+    with_rows: Collection[int],
 ) -> Delayed:
-    """Return the tally of all partitions; a task joins the tallies of a few neighbours.
+    """Return the tallies of all partitions; a task joins the tallies of a few neighbours.
 
-    Partitions with rows in memory give their tally alone, so that no other worker gets the rows.
+    Partitions with rows in memory give their tallies alone, so that no other worker gets the rows.
     """
-    join = delayed(partial(_join_tallies, plan), traverse=False)
+    join = delayed(partial(_join_tallies, plan, len(splits)), traverse=False)
     tallies = [
-        delayed(_tally_of, traverse=False)(each) if number in with_rows else each
+        delayed(_tallies_of, traverse=False)(each) if number in with_rows else each
         for number, each in enumerate(counted)
     ]
     while len(tallies) > _JOINED:
@@ -184,38 +208,57 @@ class _Joins:
 
 
 class _Result(NamedTuple):
-    """The number of kept rows of a partition, and where its clean rows are."""
+    """The numbers of kept rows of a partition for each split, and where its clean rows are."""
 
-    n_kept: int
+    n_kept: tuple[int, ...]
     in_memory: bool
-    in_file: bool
+    in_files: tuple[bool, ...]
 
 
 def _count(
-    plan: Mapping[str, Column], number: int, place: _Place | None, joins: _Joins, rows: Rows
+    plan: Mapping[str, Column],
+    splits: tuple[int, ...],
+    number: int,
+    place: _Place | None,
+    joins: _Joins,
+    rows: Rows,
 ) -> _Counted:
-    checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file, rows.duplicates)
-    tally = tally_rows(plan, joins.tables, rows, checked)
-    if place is None:
-        return _Counted(tally, None, in_file=False)
-    clean = checked.clean()
-    if place.folder is not None:
-        in_file = keep_rows(place.folder, number, clean, place.nbytes)
-        return _Counted(tally, None, in_file)
-    return _Counted(tally, clean if clean.nbytes <= place.nbytes else None, in_file=False)
+    tallies, clean, in_files = [], [], []
+    for split in splits:
+        part = rows.in_split(split)
+        checked = CheckedRows.of(plan, joins.tables, part.table, part.file, part.duplicates)
+        tallies.append(tally_rows(plan, joins.tables, part, checked))
+        if place is None:
+            continue
+        if place.folder is None:
+            clean.append(checked.clean())
+        else:
+            name = _file_name(split, number)
+            in_files.append(keep_rows(place.folder, name, checked.clean(), place.nbytes))
+    in_memory = (
+        place is not None
+        and place.folder is None
+        and sum(each.nbytes for each in clean) <= place.nbytes
+    )
+    return _Counted(tuple(tallies), tuple(clean) if in_memory else None, tuple(in_files))
 
 
-def _tally_of(counted: _Counted) -> Tally:
-    return counted.tally
+def _tallies_of(counted: _Counted) -> tuple[Tally, ...]:
+    return counted.tallies
 
 
-def _join_tallies(plan: Mapping[str, Column], *parts: Tally | _Counted) -> Tally:
-    return joined([part.tally if isinstance(part, _Counted) else part for part in parts], plan)
+def _join_tallies(
+    plan: Mapping[str, Column], n_splits: int, *parts: tuple[Tally, ...] | _Counted
+) -> tuple[Tally, ...]:
+    tallies = [part.tallies if isinstance(part, _Counted) else part for part in parts]
+    return tuple(joined([each[place] for each in tallies], plan) for place in range(n_splits))
 
 
 def _result_of(counted: _Counted) -> _Result:
-    return _Result(counted.tally.n_kept, counted.rows is not None, counted.in_file)
+    n_kept = tuple(tally.n_kept for tally in counted.tallies)
+    return _Result(n_kept, counted.rows is not None, counted.in_files)
 
 
-def _rows_of(counted: _Counted) -> CleanRows | None:
-    return counted.rows
+def _rows_of(place: int, counted: _Counted) -> CleanRows:
+    assert counted.rows is not None
+    return counted.rows[place]

@@ -29,6 +29,7 @@ from storage.ingestion.record_file import record_content
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
 from storage.ingestion.source import Source
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.ingestion.splits import named_splits
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, ingest_svmlight, refuse_for_svmlight
 from storage.ingestion.svmlight_source import is_svmlight_source
@@ -55,6 +56,8 @@ def ingest(
     joins: Sequence[Join] = (),
     like: Dataset | Location | None = None,
     rows: HashSplit | TimeSplit | None = None,
+    splits: Mapping[str, HashSplit | TimeSplit] | None = None,
+    learn_from: str | Sequence[str] | None = None,
     csv: CSVFormat | None = None,
     svmlight: SVMLightFormat | None = None,
     dtype: npt.DTypeLike | None = None,
@@ -114,6 +117,15 @@ def ingest(
     rows : HashSplit or TimeSplit, optional
         The rows to ingest, by the hash of a key or by time; None means all. With `like`, rows that
         the other data set has selected by the same column are refused.
+    splits : dict of str to HashSplit or TimeSplit, optional
+        Named splits, such as ``"train"`` and ``"test"``, all by the same hash or the same time, and
+        none with a row of another. The rows of each lie together, and ``data.splits[name]`` opens
+        them. Rows that are in no split are counted and left out. It is given in place of `rows`,
+        and not with `like`.
+    learn_from : str or sequence of str, optional
+        The splits whose rows decide categories, imputed values, and the mean and standard deviation
+        of standardised columns; None means the one that is called ``"train"``. A category that only
+        other splits have breaks the rule `unknown`.
     csv : CSVFormat, optional
         How CSV files are written; None means comma (tab in ``.tsv``), UTF-8, and a header.
     svmlight : SVMLightFormat, optional
@@ -180,6 +192,7 @@ def ingest(
     """
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
     _check_options(url, partition_nbytes, rows, overwrite=overwrite, resume=resume)
+    named = named_splits(splits, learn_from, rows=rows, like=like)
     given, known = None, None
     if like is not None:
         _refuse_declarations(
@@ -192,8 +205,8 @@ def ingest(
     form = svmlight if known is None else format_of(known)
     if form is not None or is_svmlight_source(source):
         refuse_for_svmlight(
-            features=features, columns=columns or None, joins=joins or None, rows=rows, csv=csv,
-            like=known if form is None else None,
+            features=features, columns=columns or None, joins=joins or None, rows=rows,
+            splits=splits, csv=csv, like=known if form is None else None,
         )  # fmt: skip
         return ingest_svmlight(
             source,
@@ -227,8 +240,10 @@ def ingest(
         plan = columns_of_recipe(found, given)
     blocks = partial(rows_of_blocks, dtype, chunk_nbytes, block_nbytes, expected_rows)
     with keeping_files(store_at(url)) as files:
-        uncounted = UncountedSource.of(found, plan, given, rows, lookups)
-        encoded = uncounted or encode_source(found, plan, given, rows, csv, lookups, files, blocks)
+        uncounted = UncountedSource.of(found, plan, given, named or rows, lookups)
+        encoded = uncounted or encode_source(
+            found, plan, given, named or rows, csv, lookups, files, blocks
+        )
         recipe = encoded.recipe
         warn_of_numbers(recipe, texts)
         return store_arrays(
@@ -246,7 +261,9 @@ def ingest(
             expected_rows=expected_rows,
             overwrite=overwrite,
             more_files=lambda dataset_id: {
-                INGEST: IngestRecord(recipe, encoded.report, rows).to_bytes(dataset_id)
+                INGEST: IngestRecord(recipe, encoded.report, rows, encoded.splits).to_bytes(
+                    dataset_id
+                )
             },
             signature=_signature(found, csv, encoded, rows),
             resume=resume,
@@ -295,7 +312,7 @@ def _signature(
     """
     versions = (np.__version__, pa.__version__, numcodecs.__version__)
     record = (
-        IngestRecord(encoded.recipe, encoded.report, rows).to_bytes("")
+        IngestRecord(encoded.recipe, encoded.report, rows, encoded.splits).to_bytes("")
         if isinstance(encoded, EncodedSource)
         else record_content({"recipe": encoded.recipe.to_json()})
     )
@@ -313,10 +330,10 @@ def _opened(like: Dataset | Location) -> Dataset:
 def _record_of(known: Dataset, rows: RowSelection | None) -> IngestRecord:
     """Return the record of the data set given as `like`."""
     record = IngestRecord.of(known)
-    if rows is not None and record.rows is not None and rows.overlaps(record.rows):
+    if rows is not None and record.selection is not None and record.selection.overlaps(rows):
         raise ValueError(
-            f"the data set given as like= already has {record.rows}: a test set with {rows} would "
-            f"contain training rows. Select other rows"
+            f"the data set given as like= already has {record.selection}: a test set with {rows} "
+            f"would contain training rows. Select other rows"
         )
     return record
 

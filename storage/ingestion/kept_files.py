@@ -43,6 +43,11 @@ class KeptFiles:
         self._made: list[Path] = []
         self._lock: int | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the folder was made."""
+        return self._lock is not None
+
     def begin(self, text_nbytes: int) -> LocalFiles | None:
         """Make the folder.
 
@@ -56,6 +61,8 @@ class KeptFiles:
         LocalFiles or None
             The folder; None if the disk has little space, or no folder can be made there.
         """
+        if self.begun:
+            return self._files
         parent = self._target.parent
         try:
             self._made = [each for each in (parent, *parent.parents) if not each.exists()]
@@ -97,17 +104,17 @@ def keeping_files(target: Store) -> Iterator[KeptFiles | None]:
         kept.discard()
 
 
-def keep_rows(files: LocalFiles, number: int, rows: CleanRows, limit: int) -> bool:
-    """Write the rows of a partition to a file; return whether this was done.
+def keep_rows(files: LocalFiles, name: str, rows: CleanRows, limit: int) -> bool:
+    """Write rows of a partition to a file; return whether this was done.
 
     Parameters
     ----------
     files : LocalFiles
         The folder.
-    number : int
-        Number of the partition.
+    name : str
+        Name of the file.
     rows : CleanRows
-        Its rows.
+        The rows.
     limit : int
         Most bytes of the file.
     """
@@ -120,27 +127,27 @@ def keep_rows(files: LocalFiles, number: int, rows: CleanRows, limit: int) -> bo
     else:
         return False
     try:
-        files.write(str(number), parts)
+        files.write(name, parts)
     except OSError:  # the disk is full, for example: the text is read again
         return False
     return True
 
 
-def kept_rows(files: LocalFiles, number: int, read: Any, *inputs: Any) -> Any:
-    """Return the rows of a file; if it is gone or damaged, read those of the partition again.
+def kept_rows(files: LocalFiles, name: str, read: Any, *inputs: Any) -> Any:
+    """Return the rows of a file; if it is gone or damaged, read the raw rows again.
 
     Parameters
     ----------
     files : LocalFiles
         The folder.
-    number : int
-        Number of the partition.
+    name : str
+        Name of the file.
     read : callable
         Reads the raw rows.
     inputs : object
         Arguments of `read`.
     """
     try:
-        return unpacked_rows(files.read_bytes(str(number), sys.maxsize))
+        return unpacked_rows(files.read_bytes(name, sys.maxsize))
     except (OSError, ValueError):
         return read(*inputs)

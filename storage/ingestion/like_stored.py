@@ -18,6 +18,7 @@ from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.ingestion.split_record import SplitCounts
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
 from storage.layout import row_chunks
@@ -39,6 +40,8 @@ class RowsLikeStored:
         Where the rows come from, in words; None for arrays.
     blocks_at_once : int or None
         Most blocks that one computation may write; None means all.
+    splits : SplitCounts or None
+        The number of rows of each named split, whose rows lie together; None without splits.
     """
 
     X: Any
@@ -47,6 +50,7 @@ class RowsLikeStored:
     report: QualityReport | None = None
     source: str | None = None
     blocks_at_once: int | None = None
+    splits: SplitCounts | None = None
 
     @classmethod
     def of(
@@ -93,7 +97,7 @@ class RowsLikeStored:
         plan = columns_of_recipe(raw, record.recipe)
         blocks = partial(_blocks, known)
         encoded = encode_source(
-            raw, plan, record.recipe, record.rows, csv, files=files, blocks=blocks
+            raw, plan, record.recipe, record.selection, csv, files=files, blocks=blocks
         )
         return cls(
             encoded.X,
@@ -102,6 +106,7 @@ class RowsLikeStored:
             encoded.report,
             encoded.report.source,
             encoded.blocks_at_once,
+            None if encoded.splits is None else encoded.splits.counts,
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from storage.entries import StoredFile
 from storage.errors import NotADataset
@@ -13,13 +13,17 @@ from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.record_file import SVMLIGHT, read_record, record_content
 from storage.ingestion.selection import RowSelection, selection_from_json
+from storage.ingestion.split_record import SplitRecord
 from storage.metadata import damaged, parse_json, read_metadata
 from storage.versions import QUALITY
 
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
+    from storage.ingestion.splits import Splits
 
-__all__ = ["IngestRecord", "quality_of", "units_of"]
+__all__ = ["IngestRecord", "appended_record", "quality_of", "units_of"]
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,19 @@ class IngestRecord:
         What was found in the raw rows.
     rows : HashSplit, TimeSplit or None
         The selection of rows; None means all rows.
+    splits : SplitRecord or None
+        The named splits of the rows; None if there are none.
     """
 
     recipe: Recipe
     quality: QualityReport
     rows: RowSelection | None = None
+    splits: SplitRecord | None = None
+
+    @property
+    def selection(self) -> RowSelection | Splits | None:
+        """What decides which raw rows are stored, and in which order; None means all."""
+        return self.rows if self.splits is None else self.splits.splits
 
     def to_bytes(self, dataset_id: str) -> bytes:
         """Return the content of the file."""
@@ -47,6 +59,7 @@ class IngestRecord:
             "recipe": self.recipe.to_json(),
             "quality": self.quality.to_json(),
             "rows": None if self.rows is None else self.rows.to_json(),
+            "splits": None if self.splits is None else self.splits.to_json(),
         }
         return record_content(plain)
 
@@ -79,6 +92,7 @@ class IngestRecord:
             Recipe.from_json(plain["recipe"]),
             QualityReport.from_json(plain["quality"]),
             selection_from_json(plain.get("rows")),
+            None if plain.get("splits") is None else SplitRecord.from_json(plain["splits"]),
         )
 
 
@@ -117,6 +131,25 @@ def quality_of(data: StoredArrays, version: int) -> QualityReport:
     """
     if version == 1:
         return IngestRecord.of(data).quality
+    return appended_record(data, version, _report)
+
+
+def _report(plain: Mapping[str, Any]) -> QualityReport:
+    return QualityReport.from_json(plain["quality"])
+
+
+def appended_record(
+    data: StoredArrays, version: int, parse: Callable[[Mapping[str, Any]], _Read]
+) -> _Read:
+    """Read what is stored about the raw rows of a later version; `parse` makes an object of it.
+
+    Raises
+    ------
+    ValueError
+        When there is no such version.
+    NotADataset, MetadataCorrupt, DatasetReplaced
+        As for :meth:`IngestRecord.of`.
+    """
     key = f"{data.history.appended_version(version).folder}/{QUALITY}"
     try:
         content = read_metadata(data.store, key)
@@ -129,7 +162,7 @@ def quality_of(data: StoredArrays, version: int) -> QualityReport:
         ) from None
     data.manifest.check_file(data.store, key, StoredFile.of(content))
     try:
-        return QualityReport.from_json(parse_json(content)["quality"])
+        return parse(parse_json(content))
     except (
         ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
     ) as error:  # fmt: skip

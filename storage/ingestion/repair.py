@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import dask.array as da
+import numpy as np
 from dask.array.core import Array as DaskArray
 from dask.delayed import delayed
 
@@ -19,7 +21,7 @@ from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt, InvalidData
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.duplicates import Duplicates
-from storage.ingestion.encoded_source import read_rows
+from storage.ingestion.encoded_source import read_rows, rows_by_split
 from storage.ingestion.first_pass import count_and_keep
 from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.pieces import encoded_arrays
@@ -114,7 +116,7 @@ def repair(
         found = open_svmlight(source, record, partition_nbytes)
         rows = _SourceRows(found.X, found.y, int(found.X.shape[0]), found.description)
     else:
-        rows = _rows_of_tables(record, source_of(source, csv, partition_nbytes))
+        rows = _rows_of_tables(data, record, source_of(source, csv, partition_nbytes))
     _write_again(data, rows, bad)
     return data.verify()
 
@@ -136,15 +138,34 @@ class _SourceRows(NamedTuple):
     description: str
 
 
-def _rows_of_tables(record: IngestRecord, source: Source) -> _SourceRows:
+def _rows_of_tables(data: Dataset, record: IngestRecord, source: Source) -> _SourceRows:
     plan = columns_of_recipe(source, record.recipe)
     joins = record.recipe.joins
-    read = partial(read_rows, source, record.rows)
+    read = partial(read_rows, source, record.selection)
     duplicates = Duplicates.of(read, plan, joins)
     columns = columns_to_read([*plan], joins)
-    n_kept = count_and_keep(duplicates.marked(read(columns)), (), plan, joins).n_kept
-    X, y = encoded_arrays(record.recipe, duplicates.marked(read(columns)), n_kept)
-    return _SourceRows(X, y, sum(n_kept), source.description)
+    splits = (0,) if record.splits is None else record.splits.splits.numbers
+    counted = count_and_keep(duplicates.marked(read(columns)), (), plan, joins, splits=splits)
+    again = duplicates.marked(read(columns))
+    X, y = encoded_arrays(record.recipe, *rows_by_split(counted, again, splits))
+    if record.splits is not None:
+        order = _ranges_by_version(data, [sum(n_kept) for n_kept in counted.n_kept])
+        X, y = (da.concatenate([array[start:stop] for start, stop in order]) for array in (X, y))
+    return _SourceRows(X, y, int(X.shape[0]), source.description)
+
+
+def _ranges_by_version(data: Dataset, n_rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the ranges of rows, which are ordered by split, in the order in which they are stored.
+
+    Each version has its rows of the first split, then those of the next one. `n_rows` has the
+    number of rows of each split in all versions.
+    """
+    ranges = []
+    for begin, split in zip(np.cumsum([0, *n_rows]), data.splits.values(), strict=False):
+        for _, start, stop in split.ranges:
+            ranges.append((start, int(begin), int(begin) + stop - start))
+            begin += stop - start
+    return [(start, stop) for _, start, stop in sorted(ranges)]
 
 
 def _write_again(data: Dataset, rows: _SourceRows, bad: Sequence[ChunkCorrupt]) -> None:

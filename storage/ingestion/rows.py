@@ -41,6 +41,10 @@ class Rows:
         Numbers of the empty lines, which are not in the table either.
     positions : ndarray of int or None
         Positions of the table's rows among all rows that were read, if a split selected some.
+    splits : ndarray of int or None
+        For each row of the table the number of its split, if the rows are divided.
+    n_outside : int
+        Number of rows that are not selected, though they have a value to select by.
     unassigned : tuple of int
         Numbers (from 0, within the partition) of the lines or rows that no split selects, because
         the value to select by is missing or cannot be read.
@@ -62,6 +66,8 @@ class Rows:
     malformed: tuple[tuple[int, str], ...] = ()
     empty: tuple[int, ...] = ()
     positions: npt.NDArray[np.intp] | None = None
+    splits: npt.NDArray[np.int8] | None = None
+    n_outside: int = 0
     unassigned: tuple[int, ...] = ()
     unassigned_values: tuple[str | None, ...] = ()
     numbers: frozenset[str] = frozenset()
@@ -78,6 +84,19 @@ class Rows:
             row = int(self.positions[row])
         skipped = sorted([*self.empty, *(number for number, _ in self.malformed)])
         return nth_unskipped(skipped, row) + self.first
+
+    def in_split(self, number: int) -> Rows:
+        """Return the rows of one split; all rows if they are not divided."""
+        if self.splits is None:
+            return self
+        mask = self.splits == number
+        return replace(
+            self,
+            table=self.table.filter(pa.array(mask)),
+            positions=None if self.positions is None else self.positions[mask],
+            splits=None,
+            duplicates={name: each[mask] for name, each in self.duplicates.items()},
+        )
 
     def as_written(self, columns: Sequence[str]) -> Rows:
         """Return the rows with some columns as they are written, for messages.

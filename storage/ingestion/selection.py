@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.ingestion.cells import Mask, as_texts, read_cells, text_at
+from storage.ingestion.cells import Mask, as_texts, read_cells
 from storage.ingestion.column import limit, plain_value
-from storage.ingestion.lazy_rows import LazyRows
-from storage.ingestion.rows import Rows
-from storage.ingestion.tally import EXAMPLES
 from storage.plain_values import from_plain
 
-__all__ = ["HashSplit", "RowSelection", "TimeSplit", "select_rows", "selection_from_json"]
+__all__ = [
+    "Chosen",
+    "HashSplit",
+    "RowSelection",
+    "TimeSplit",
+    "selection_from_json",
+]
+
+
+class Chosen(NamedTuple):
+    """Which raw rows are used.
+
+    Attributes
+    ----------
+    selected, missing : ndarray of bool of shape (n_rows,)
+        Masks of the rows that are used, and of those without a value to select by.
+    splits : ndarray of int of shape (n_rows,) or None
+        For each row the number of its split, -1 if it is in none; None if there are no splits.
+    """
+
+    selected: Mask
+    missing: Mask
+    splits: npt.NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True)
@@ -29,8 +47,19 @@ class RowSelection:
     column: str
 
     @abstractmethod
-    def _measure(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
-        """Return the number or time by which each row is selected, and where it is missing."""
+    def measured(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
+        """Return the number or time by which each row is selected, and where it is missing.
+
+        Parameters
+        ----------
+        values : pyarrow.ChunkedArray
+            Values of the column.
+
+        Returns
+        -------
+        measured, missing : ndarray of shape (n_rows,)
+            The numbers or times, and a mask.
+        """
 
     @abstractmethod
     def _limits(self) -> tuple[Any, Any]:
@@ -39,6 +68,27 @@ class RowSelection:
     def _kind(self) -> tuple[Any, ...]:
         """Return what two selections have in common if their limits can be compared."""
         return type(self), self.column
+
+    def within(self, measured: npt.NDArray[Any]) -> Mask:
+        """Return which numbers or times are in the range of this selection.
+
+        Parameters
+        ----------
+        measured : ndarray of shape (n_rows,)
+            Numbers or times; NaT is in no range that has a limit.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_rows,)
+            Mask of the rows.
+        """
+        low, high = self._limits()
+        selected = np.ones(len(measured), bool)
+        if low is not None:
+            selected &= measured >= low
+        if high is not None:
+            selected &= measured < high
+        return selected
 
     def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
         """Return which rows are selected, and which have no value to select by.
@@ -53,14 +103,33 @@ class RowSelection:
         selected, missing : ndarray of bool of shape (n_rows,)
             Masks of the rows.
         """
-        measured, missing = self._measure(values)
-        low, high = self._limits()
-        selected = ~missing
-        if low is not None:
-            selected &= measured >= low
-        if high is not None:
-            selected &= measured < high
-        return selected, missing
+        measured, missing = self.measured(values)
+        return self.within(measured) & ~missing, missing
+
+    def chosen(self, values: pa.ChunkedArray) -> Chosen:
+        """Return which rows are selected.
+
+        Parameters
+        ----------
+        values : pyarrow.ChunkedArray
+            Values of the column.
+
+        Returns
+        -------
+        Chosen
+            The masks of :meth:`mask`.
+        """
+        return Chosen(*self.mask(values))
+
+    @abstractmethod
+    def without_limits(self) -> RowSelection:
+        """Return the selection of all rows by the same number or time.
+
+        Returns
+        -------
+        HashSplit or TimeSplit
+            It is equal for two selections whose ranges can be compared.
+        """
 
     def overlaps(self, other: RowSelection) -> bool:
         """Return whether some rows are in both selections, as far as that is known.
@@ -133,7 +202,7 @@ class HashSplit(RowSelection):
                 f"start and stop must be a range in [0, 1], got {self.start} to {self.stop}"
             )
 
-    def _measure(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
+    def measured(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
         import pandas as pd
 
         texts = pa.chunked_array([as_texts(each) for each in values.chunks], pa.large_string())
@@ -143,6 +212,9 @@ class HashSplit(RowSelection):
         hashes = pd.util.hash_array(keys, encoding="utf8", hash_key=f"{self.seed % 10**16:016d}")
         # The upper 53 bits, which a float holds exactly.
         return (hashes >> np.uint64(11)) * 2.0**-53, missing
+
+    def without_limits(self) -> HashSplit:
+        return replace(self, start=0.0, stop=1.0)
 
     def _limits(self) -> tuple[float, float]:
         return self.start, self.stop
@@ -201,7 +273,10 @@ class TimeSplit(RowSelection):
         )
         return low, high
 
-    def _measure(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
+    def without_limits(self) -> TimeSplit:
+        return replace(self, start=None, stop=None)
+
+    def measured(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
         times = read_cells(values, "datetime", self.format).values
         return times, np.isnat(times)
 
@@ -218,24 +293,3 @@ def selection_from_json(plain: Mapping[str, Any] | None) -> RowSelection | None:
     options = dict(plain)
     kind = {"HashSplit": HashSplit, "TimeSplit": TimeSplit}[str(options.pop("by"))]
     return from_plain(kind, options)
-
-
-def select_rows(
-    selection: RowSelection, rows: Sequence[LazyRows], columns: Sequence[str]
-) -> list[LazyRows]:
-    """Return the selected rows of each partition, with these columns."""
-    select = partial(_selected, selection, tuple(columns))
-    return [partition.then(select) for partition in rows]
-
-
-def _selected(selection: RowSelection, columns: Sequence[str], rows: Rows) -> Rows:
-    values = rows.table.column(selection.column)
-    selected, missing = selection.mask(values)
-    gaps = np.flatnonzero(missing).tolist()
-    return replace(
-        rows,
-        table=rows.table.select([*columns]).filter(pa.array(selected)),
-        positions=np.flatnonzero(selected),
-        unassigned=tuple(rows.number(row) - rows.first for row in gaps),
-        unassigned_values=tuple(text_at(values, row) for row in gaps[:EXAMPLES]),
-    )

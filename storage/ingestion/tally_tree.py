@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from storage.ingestion.column import Column
-from storage.ingestion.tally import Tally, joined
+from storage.ingestion.joined_tallies import joined
+from storage.ingestion.tally import Tally
 
 __all__ = ["JOINED", "TallyTree"]
 

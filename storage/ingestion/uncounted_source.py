@@ -19,6 +19,7 @@ from storage.ingestion.recipe import Recipe
 from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selection import RowSelection
 from storage.ingestion.source import Source
+from storage.ingestion.splits import Splits
 from storage.ingestion.tally import Tally
 from storage.writer import BlockWriter, Finished
 
@@ -43,11 +44,12 @@ class UncountedSource:
     ----------
     X, y : dask.array.Array
         Arrays of the shapes and dtypes that are stored, but not of the values.
-    blocks_at_once : None
+    blocks_at_once, splits : None
         As of :class:`~storage.ingestion.encoded_source.EncodedSource`.
     """
 
     blocks_at_once = None
+    splits = None
 
     def __init__(
         self, source: Source, plan: Mapping[str, Column], recipe: Recipe, *, like: bool
@@ -65,7 +67,7 @@ class UncountedSource:
         source: Source,
         plan: Mapping[str, Column],
         given: Recipe | None,
-        rows: RowSelection | None,
+        rows: RowSelection | Splits | None,
         joins: tuple[Lookup, ...],
     ) -> UncountedSource | None:
         """Return the rows of a source; None if they must be counted before they are written.

@@ -143,10 +143,10 @@ def test_rows_whose_file_is_gone_or_damaged_are_read_again(
     written.clear()
     read = kept_files.kept_rows
 
-    def damaged(files, number, *rest):
-        if number % 2:
-            damage(Path(files.root, str(number)))
-        return read(files, number, *rest)
+    def damaged(files, name, *rest):
+        if int(name.partition("-")[2]) % 2:
+            damage(Path(files.root, name))
+        return read(files, name, *rest)
 
     monkeypatch.setattr(first_pass, "kept_rows", damaged)
     assert content(ingest(source, tmp_path / "d")) == content(whole)
@@ -183,13 +183,13 @@ def test_a_file_takes_no_more_space_than_its_text(tmp_path):
     files = LocalFiles(str(tmp_path))
     plain, small = (len(content_of_file(rows, compressed)) for compressed in (False, True))
     assert small < plain / 2
-    assert not kept_files.keep_rows(files, 0, rows, small - 1)
+    assert not kept_files.keep_rows(files, "0", rows, small - 1)
     assert not os.listdir(tmp_path)
     for limit, size in ((small, small), (plain - 1, small), (plain, plain)):
-        assert kept_files.keep_rows(files, 0, rows, limit)
+        assert kept_files.keep_rows(files, "0", rows, limit)
         assert (tmp_path / "0").stat().st_size == size
         np.testing.assert_array_equal(
-            kept_files.kept_rows(files, 0, None).columns["a"].values, rows.columns["a"].values
+            kept_files.kept_rows(files, "0", None).columns["a"].values, rows.columns["a"].values
         )
 
 
