@@ -30,7 +30,6 @@ from storage.progress import stage
 from storage.random_order import MOST_ROWS, counts_of
 from storage.resuming import SHUFFLING, leftovers, make_locked
 from storage.sparse_rows import is_sparse
-from storage.tables import arrays_of
 from storage.writing import writing_to
 
 if TYPE_CHECKING:
@@ -117,7 +116,9 @@ def shuffle(
             f"store the data in parts, each with rows of all kinds, and shuffle these"
         )
     writing_to(store_at(url), overwrite=overwrite)  # refuses a place that is taken
-    arrays = arrays_of(data)
+    arrays = {"X": data.X, "y": data.y}
+    if data.sample_weight is not None:
+        arrays["sample_weight"] = data.sample_weight
     with _scratch_folder(url, scratch) as folder:
         write_counts(folder, counts_of(data.X.chunks[0], seed))
         blocks = zip(*(array.to_delayed().ravel() for array in arrays.values()), strict=True)

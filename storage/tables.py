@@ -19,8 +19,6 @@ from storage.schema import Label
 if TYPE_CHECKING:
     import pandas as pd
 
-    from storage.ingestion.split import Split
-
 __all__ = [
     "arrays_of",
     "column_labels",
@@ -31,8 +29,8 @@ __all__ = [
 ]
 
 
-def arrays_of(data: StoredArrays | Split) -> dict[str, DaskArray]:
-    """Return the Dask arrays of a data set, or of a split, by their names."""
+def arrays_of(data: StoredArrays) -> dict[str, DaskArray]:
+    """Return the Dask arrays of a data set by their names."""
     arrays = {"X": data.X, "y": data.y}
     return arrays if data.sample_weight is None else arrays | {"sample_weight": data.sample_weight}
 

@@ -26,6 +26,7 @@ from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import Tally, tally_rows
+from storage.ingestion.tally_tree import JOINED
 from storage.local_files import LocalFiles
 from storage.progress import stage
 
@@ -40,8 +41,6 @@ _KEPT_SHARE = 1 / 16
 _NBYTES_OF_TEXT_BYTE = 2
 #: Most bytes of text of a partition that is kept in a file.
 _FILE_NBYTES = 2**28
-#: Tallies that one task joins.
-_JOINED = 8
 
 
 class _Place(NamedTuple):
@@ -180,9 +179,9 @@ def _joined_in_a_tree(
         delayed(_tallies_of, traverse=False)(each) if number in with_rows else each
         for number, each in enumerate(counted)
     ]
-    while len(tallies) > _JOINED:
-        groups = range(0, len(tallies), _JOINED)
-        tallies = [join(*tallies[start : start + _JOINED]) for start in groups]
+    while len(tallies) > JOINED:
+        groups = range(0, len(tallies), JOINED)
+        tallies = [join(*tallies[start : start + JOINED]) for start in groups]
     whole: Delayed = join(*tallies)
     return whole
 
