@@ -133,6 +133,9 @@ def test_a_resumed_ingest_that_is_killed_at_each_change_resumes_again(table, who
     for number in itertools.count(1):
         url = f"memory://{uuid.uuid4().hex}"
         kill(9, table, url)
+        left = set(chunks(url))
+        missing = {block(key) for key in whole.keys() - left}
+        n_kept = sum(block(key) not in missing for key in left)
         try:
             with killed_at(number):
                 ingest(table, url, resume=True)
@@ -141,8 +144,9 @@ def test_a_resumed_ingest_that_is_killed_at_each_change_resumes_again(table, who
                 resume(table, url, whole)
             continue
         break
-    # The end of the first claim is one more change, and chunks of four blocks were there.
-    assert number == N_CHANGES + 2 - 3
+    # The end of the first claim is one more change, and the chunks of complete blocks were there:
+    # three or four, because Dask's order of blocks differs between runs.
+    assert number - (N_CHANGES + 2 - n_kept) in (0, 1)
     assert names(url) == COMPLETE
 
 
@@ -236,7 +240,8 @@ class TestTwoWriters:
             if key == late and not seen:
                 seen.append(self.number)
                 if end == "killed":
-                    kill(8, table, memory, resume=True)
+                    # When ingest.json is written, all chunks are there: few changes are left.
+                    kill(3 if late == "ingest.json" else 8, table, memory, resume=True)
                 else:
                     ingest(table, memory, resume=True)
             return create(self, key, content)
