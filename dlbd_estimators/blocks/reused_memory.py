@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlbd_estimators.kernels.arrays import aligned_bytes
+
 #: Smaller arrays take memory that the C library keeps anyway.
 _SMALLEST_NBYTES = 2**17
 
@@ -39,7 +41,7 @@ class _FreeMemory:
             self._buffers.append(buffer)
         # If blocks differ in size, free memory would grow with each of them.
         self._buffers.clear()
-        return np.empty(nbytes, np.uint8)
+        return aligned_bytes(nbytes)
 
     def give_back(self, buffer: _Buffer) -> None:
         self._buffers.append(buffer)

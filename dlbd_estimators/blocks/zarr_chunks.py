@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.reused_memory import empty
+from dlbd_estimators.kernels.arrays import aligned_bytes
 from dlbd_estimators.kernels.kernel import scratch
 
 _Bytes = NDArray[np.uint8]
@@ -188,7 +189,7 @@ def _stored(path: str) -> _Bytes:
     with FileIO(path) as file:
         nbytes = os.fstat(file.fileno()).st_size
         kept = nbytes <= _KEPT_NBYTES
-        stored = scratch("stored chunk", (nbytes,), np.uint8) if kept else np.empty(nbytes, "u1")
+        stored = scratch("stored chunk", (nbytes,), np.uint8) if kept else aligned_bytes(nbytes)
         n_read = 0
         while n_read < nbytes:
             found = file.readinto(stored[n_read:].data)

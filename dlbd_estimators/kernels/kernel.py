@@ -19,7 +19,7 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, aligned_bytes
 
 Partial = TypeVar("Partial")
 AnyBlock_contra = TypeVar("AnyBlock_contra", contravariant=True)
@@ -109,7 +109,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArr
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = _scratch.buffers.get(name)
     if buffer is None or buffer.size < nbytes:
-        buffer = _scratch.buffers[name] = np.empty(nbytes, dtype=np.uint8)
+        buffer = _scratch.buffers[name] = aligned_bytes(nbytes)
     return np.ndarray(shape, dtype, buffer)
 
 
