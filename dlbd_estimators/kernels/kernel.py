@@ -123,8 +123,7 @@ def tile_rows(n_columns: int, *, products: bool = True) -> int:
     """
     row = 8 * max(n_columns, 1)
     smallest = _TILE_NBYTES if products else _TILE_NBYTES_MAX
-    # Rounded up: as many tiles then hold a chunk of a power of two of bytes, without a short one.
-    rows = max(-(-smallest // row), min(4 * n_columns, _TILE_NBYTES_MAX // row))
+    rows = max(smallest // row, min(4 * n_columns, _TILE_NBYTES_MAX // row))
     return min(max(rows, 8), 8192)
 
 
