@@ -202,7 +202,8 @@ class Dataset(IngestedArrays):
         Returns
         -------
         NewRows
-            X, y and sample_weight of the rows: of none if the version is the one that was opened.
+            X, y and sample_weight of the rows; they have no rows if the version is the one that was
+            opened.
 
         Raises
         ------
@@ -238,8 +239,10 @@ class Dataset(IngestedArrays):
 
         Raises
         ------
-        DatasetCorrupt, MetadataCorrupt
-            When files are missing or changed. The message names all such chunks.
+        DatasetCorrupt
+            A chunk is missing, truncated, changed or exchanged. The message names all of them.
+        MetadataCorrupt
+            ``zarr.json`` of the group or of an array, or ``ingest.json``, is missing or changed.
         """
         return verify_dataset(self, decode=decode)
 
