@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import obstore
+import psutil
 import pytest
 from lines import Line, Table
 from obstore.store import from_url
 from peers import PeerUnavailable
 from stored_reading import compare, read_all, wall_seconds
 from stored_workload import KINDS, StoredWorkload, line_of
-from timing import in_turns
+from timing import in_turns, spread
 
 import storage
 
@@ -63,15 +64,36 @@ def _compare_kind(workload: StoredWorkload, table: Table, kind: str, url: str) -
     stored = workload.dataset_to_read(kind)
     data = storage.create_dataset(url, stored.X, stored.y)
     store = from_url(url, client_options={"allow_http": True})
-    times = in_turns(
+    found = in_turns(
         {
-            "ours": partial(wall_seconds, partial(read_all, data)),
-            "bare": partial(wall_seconds, partial(_fetch_all, store, data)),
+            "ours": partial(_measured, partial(read_all, data)),
+            "bare": partial(_measured, partial(_fetch_all, store, data)),
         },
         workload.repeats,
         warm_up=True,
     )
-    compare(table, line_of("s3", kind), times["ours"], times["bare"])
+    ours, bare = ([each.wall for each in found[name]] for name in ("ours", "bare"))
+    compare(table, line_of("s3", kind), ours, bare)
+    shown = (spread([each.cores for each in found[name]]) for name in ("ours", "bare"))
+    table.reference(
+        f"{kind} from the S3 server: processors of this machine in use, with those of the server",
+        "{}; while the bare bytes are fetched {}".format(*shown),
+    )
+
+
+class _Measured(NamedTuple):
+    """Wall time in seconds, and the number of processors that all programs used meanwhile."""
+
+    wall: float
+    cores: float
+
+
+def _measured(work: Callable[[], None]) -> _Measured:
+    before = psutil.cpu_times()
+    wall = wall_seconds(work)
+    after = psutil.cpu_times()
+    used = sum(getattr(after, kind) - getattr(before, kind) for kind in ("user", "system"))
+    return _Measured(wall, used / wall)
 
 
 def _fetch_all(store: Any, data: storage.Dataset) -> None:
