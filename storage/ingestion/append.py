@@ -106,9 +106,11 @@ def append(
             rows.X,
             rows.y,
             rows.sample_weight,
+            hashes=rows.hashes,
             source=rows.source,
             quality=_content(rows),
             blocks_at_once=rows.blocks_at_once,
+            after=rows.after,
         )
 
 

@@ -250,6 +250,7 @@ def ingest(
             url,
             encoded.X,
             encoded.y,
+            hashes=encoded.hashes,
             feature_names=recipe.feature_names,
             target=recipe.target.name,
             classes=recipe.target.classes,

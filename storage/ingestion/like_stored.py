@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from dask.array.core import Array as DaskArray
+
+from storage.appending import newest
 from storage.dataset import Dataset
 from storage.errors import NotADataset
+from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import encode_source
 from storage.ingestion.kept_files import KeptFiles
@@ -19,9 +23,12 @@ from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.split_record import SplitCounts
+from storage.ingestion.stored_hashes import StoredHashes
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
+from storage.ingestion.value_hashes import compared_names
 from storage.layout import row_chunks
+from storage.user_line import warn_user
 
 __all__ = ["RowsLikeStored"]
 
@@ -42,6 +49,10 @@ class RowsLikeStored:
         Most blocks that one computation may write; None means all.
     splits : SplitCounts or None
         The number of rows of each named split, whose rows lie together; None without splits.
+    hashes : dask.array.Array or None
+        The hashes of raw rows, if columns forbid duplicates and the data set has hashes.
+    after : int or None
+        The version whose rows the raw rows were compared with; None if they were not.
     """
 
     X: Any
@@ -51,6 +62,8 @@ class RowsLikeStored:
     source: str | None = None
     blocks_at_once: int | None = None
     splits: SplitCounts | None = None
+    hashes: DaskArray | None = None
+    after: int | None = None
 
     @classmethod
     def of(
@@ -95,19 +108,37 @@ class RowsLikeStored:
             )
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
-        blocks = partial(_blocks, known)
+        current = newest(known)
+        stored = StoredHashes.of(current)
+        if record.recipe.n_words and stored is None:
+            _warn_of_stored_rows(known, plan)
         encoded = encode_source(
-            raw, plan, record.recipe, record.selection, csv, files=files, blocks=blocks
-        )
+            raw, plan, record.recipe, record.selection, csv, files=files,
+            blocks=partial(_blocks, current), stored=stored,
+        )  # fmt: skip
+        report = encoded.report
+        if record.recipe.n_words:
+            report = replace(report, stored_rows="not compared" if stored is None else "compared")
         return cls(
             encoded.X,
             encoded.y,
             None,
-            encoded.report,
-            encoded.report.source,
+            report,
+            report.source,
             encoded.blocks_at_once,
             None if encoded.splits is None else encoded.splits.counts,
+            None if stored is None else encoded.hashes,
+            None if stored is None else current.version,
         )
+
+
+def _warn_of_stored_rows(known: Dataset, plan: Mapping[str, Column]) -> None:
+    warn_user(
+        f"{known.store.location} has no hashes of its values in {', '.join(compared_names(plan))}, "
+        f"because an earlier release wrote it: the new rows are compared among themselves, and not "
+        f"with the stored ones. To compare all rows, ingest all of them again",
+        UserWarning,
+    )
 
 
 def _blocks(known: Dataset, _: Recipe, n_added: int) -> Sequence[int]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from storage.ingestion.column import Column
 from storage.ingestion.column_quality import ColumnQuality
@@ -44,6 +44,10 @@ class QualityReport:
         Quality of each raw column, the target last.
     joins : tuple of JoinQuality
         The joined tables.
+    stored_rows : {"compared", "not compared"}, optional
+        Of rows that were appended by :func:`~storage.append`: whether the columns that forbid
+        duplicates were compared with the rows of all versions before. None if there is no such
+        column, and for the rows of an ingest.
 
     Examples
     --------
@@ -71,6 +75,7 @@ class QualityReport:
     malformed: tuple[Example, ...]
     columns: Mapping[str, ColumnQuality]
     joins: tuple[JoinQuality, ...] = ()
+    stored_rows: Literal["compared", "not compared"] | None = None
 
     @classmethod
     def of(
@@ -159,9 +164,21 @@ class QualityReport:
         for name, column in self.columns.items():
             if name in shown:
                 lines += _lines(column, is_target=name == self.target)
+                lines += self._of_comparison(column)
         if len(self.columns) > _MAX_LINES:
             lines.append(f"  and {len(self.columns) - _MAX_LINES:,} more columns")
         return "\n".join(lines)
+
+    def _of_comparison(self, column: ColumnQuality) -> list[str]:
+        """Return a line about the rows that a column without duplicates was compared with."""
+        if not column.is_compared:
+            return []
+        if self.stored_rows == "not compared":
+            return ["      the stored rows were not compared: their values are not known"]
+        if "duplicates" in column.broken:
+            return []
+        others = "" if self.stored_rows is None else " and the stored ones"
+        return [f"      no duplicates among these rows{others}"]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON.
@@ -208,6 +225,4 @@ def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:
         lines.append(
             f"      {count:,} {words}: {column.policies[rule]}; {column.examples[rule][0]}"
         )
-    if column.is_compared and "duplicates" not in column.broken:
-        lines.append("      no duplicates among these rows")
     return lines
