@@ -36,8 +36,10 @@ def append(
     The new rows come after those of the newest version. Stored chunks are not written again, except
     the last one of each array if it is not full; each task holds about one block.
 
-    Columns with a policy for duplicates are compared among the new rows, not with stored rows,
-    whose keys are not kept: a row whose key is stored already is stored once more.
+    Columns with a policy for duplicates are compared with the rows of all versions before, by the
+    hashes that the data set stores, and then among the new rows. A row whose value is stored
+    already is left out and counted in the report, or refused. Rows that policies have left out are
+    not stored, and not compared.
 
     Data sets that are open keep their rows, and old versions can still be opened. When an error is
     raised, or the process is killed, the newest version is the one before. If two processes append
@@ -70,13 +72,13 @@ def append(
     AppendConflict
         When another append was committed first.
     InvalidData
-        When raw rows cannot be read, or break a rule whose policy is an error.
+        When raw rows cannot be read, or break a rule whose policy is an error, or no row is left.
     ValueError, TypeError
         When names, shapes, lengths or dtypes are not those of the data set.
     DatasetNotFound, NotADataset, DatasetIncomplete
         When there is no data set to append to.
     ChunkCorrupt
-        When the last chunk of the data set is damaged.
+        When the last chunk of the data set is damaged, or hashes that the rows are compared with.
     DatasetReplaced
         When `data` was overwritten since it was opened.
     UnsupportedURL
@@ -86,6 +88,9 @@ def append(
     -----
     RuntimeWarning
         When the rows are stored, but an error kept zarr's own metadata at the version before.
+    UserWarning
+        When the new rows are only compared among themselves, because an earlier release has
+        ingested the data set and stored no hashes.
 
     Examples
     --------

@@ -108,7 +108,7 @@ class RowsLikeStored:
             )
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
-        current = newest(known)
+        current = newest(known) if record.recipe.n_words else known
         stored = StoredHashes.of(current)
         if record.recipe.n_words and stored is None:
             _warn_of_stored_rows(known, plan)

@@ -14,6 +14,7 @@ from storage.ingestion.recipe import Recipe
 from storage.ingestion.record_file import SVMLIGHT, read_record, record_content
 from storage.ingestion.selection import RowSelection, selection_from_json
 from storage.ingestion.split_record import SplitRecord
+from storage.layout import HASHES
 from storage.metadata import damaged, parse_json, read_metadata
 from storage.versions import QUALITY
 
@@ -79,6 +80,9 @@ class IngestRecord:
         record = read_record(data, cls._parse)
         if len(record.recipe.feature_names) != data.schema.n_features:
             raise damaged(data.store, INGEST, "its steps make other columns than X has")
+        hashes = data.layouts.get(HASHES)
+        if hashes is not None and hashes.row_shape != (record.recipe.n_words,):
+            raise damaged(data.store, INGEST, "its steps make other hashes than are stored")
         return record
 
     @classmethod

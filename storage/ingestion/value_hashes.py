@@ -118,8 +118,9 @@ def hashes_of_rows(
     parts = []
     for name in names:
         missing = is_missing(columns[name].values[rows])
-        found = hashes_of(columns[name], rows[~missing])
-        words = np.full((len(rows), len(found)), MISSING)
-        words[~missing] = found.T
+        words = hashes_of(columns[name], rows[~missing]).T
+        if missing.any():
+            found, words = words, np.full((len(rows), words.shape[1]), MISSING)
+            words[~missing] = found
         parts.append(words)
     return np.concatenate(parts, axis=1)

@@ -95,8 +95,14 @@ def test_half_written(data):
 
 
 def test_newer_version(data):
+    edit(data.path / "zarr.json", set_version(4))
+    with pytest.raises(storage.UnsupportedVersion, match=r"version 4.*upgrade"):
+        storage.open_dataset(data.path)
+
+
+def test_the_version_of_data_sets_with_hashes_needs_hashes(data):
     edit(data.path / "zarr.json", set_version(3))
-    with pytest.raises(storage.UnsupportedVersion, match=r"version 3.*upgrade"):
+    with pytest.raises(storage.MetadataCorrupt, match="hashes are stored, in one file"):
         storage.open_dataset(data.path)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+
+import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -16,6 +20,7 @@ from storage.ingestion import stored_hashes
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.stored_hashes import StoredHashes, hash_array
 from tests.storage.ingestion.test_duplicates import KEYS, repeats
+from tests.storage.killed_writer import Killed, killed_at
 
 #: Blocks of a few rows, so that a data set has several.
 SMALL = {"chunk_nbytes": 24, "block_nbytes": 128}
@@ -218,6 +223,33 @@ def test_a_version_that_was_committed_meanwhile_is_a_conflict(tmp_path, monkeypa
     assert stored(storage.append(data, frame(["c", "d"], 3))) == [0, 1, 2, 4]
 
 
+def test_an_append_that_is_killed_at_any_change_is_repeated_without_duplicates(tmp_path):
+    folder = tmp_path / "base"
+    with dask.config.set(scheduler="synchronous"):
+        storage.ingest(frame(["a", "b"]), folder, target="y", columns=KEY)
+        more, versions = frame(["b", "c", "c", "d"], 2), set()
+        for number in itertools.count(1):
+            path = tmp_path / str(number)
+            shutil.copytree(folder, path)
+            try:
+                with killed_at(number):
+                    storage.append(path, more)
+            except Killed:
+                versions.add(storage.open_dataset(path).version)
+            else:
+                break
+            if storage.open_dataset(path).version == 1:
+                storage.append(path, more)
+            else:  # it was committed
+                with pytest.raises(storage.InvalidData, match="no row is left of 4"):
+                    storage.append(path, more)
+            data = storage.append(path, frame(["d", "e"], 6))
+            assert stored(data) == [0, 1, 3, 5, 7]
+            data.verify(decode=True)
+    assert number > 20
+    assert versions == {1, 2}
+
+
 def test_named_splits_are_compared_with_each_other(tmp_path):
     days = ["2013-01-01", "2013-02-01", "2013-01-05", "2013-02-03", "2013-01-09", "2014-01-01"]
     ids = ["a", "b", "c", "a", "d", "e"]
@@ -358,6 +390,21 @@ def test_other_readers_open_it_and_do_not_take_hashes_for_data(tmp_path):
     assert data.nbytes == 2 * 16
     assert "hashes" not in repr(data)
     assert data.verify().nan == {"X": 0, "y": 0}
+
+
+def test_in_memory_and_in_an_object_store_the_same_rows_are_compared():
+    url = "memory://stored-hashes-compared"
+    data = storage.ingest(frame(["a", "b"]), url, target="y", columns=KEY)
+    newer = storage.append(data, frame(["b", "c"], 2))
+    assert stored(newer) == [0, 1, 3]
+    newer.verify(decode=True)
+
+
+def test_steps_that_make_other_hashes_are_refused(tmp_path, monkeypatch):
+    data = storage.ingest(frame(["a", "b"]), tmp_path / "d", target="y", columns=KEY)
+    monkeypatch.setattr(Recipe, "n_words", 3)
+    with pytest.raises(storage.MetadataCorrupt, match="other hashes than are stored"):
+        storage.append(data, frame(["b", "c"], 2))
 
 
 def test_data_sets_without_the_policy_have_no_hashes(tmp_path):
