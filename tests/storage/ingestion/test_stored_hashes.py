@@ -165,6 +165,23 @@ def test_many_values_in_blocks_and_buckets(tmp_path, monkeypatch):
     assert len(found.blocks) == data.X.numblocks[0] > 20
 
 
+def test_rows_of_files_and_of_frames_have_the_same_hashes(tmp_path):
+    """Those of text files are kept in a file between both passes, and written block by block."""
+    ids = [f"key {number}" for number in range(400)]
+    whole = frame(ids).assign(n=np.arange(400.0)[::-1], x=0.123456)
+    columns = KEY | {"n": storage.Column("number", duplicates="drop")}
+    whole.to_csv(tmp_path / "rows.csv", index=False)
+    found = [
+        storage.ingest(source, tmp_path / name, target="y", columns=columns, partition_nbytes=4000,
+                       chunk_nbytes=320, block_nbytes=1000)
+        for name, source in (("file", tmp_path / "rows.csv"), ("frame", whole))
+    ]  # fmt: skip
+    one, other = (hash_array(data).compute() for data in found)
+    assert one.shape == (400, 3)
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(one[:, 2].view(np.float64), whole.n)
+
+
 def test_the_report_says_what_was_compared(tmp_path):
     data = storage.ingest(frame(["a", "b"]), tmp_path / "d", target="y", columns=KEY)
     assert data.quality.stored_rows is None

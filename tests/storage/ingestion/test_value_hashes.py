@@ -77,7 +77,7 @@ def words_of(value, kind):
 VALUES = {
     "key": st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
     "category": st.sampled_from(["a", "b", "\N{SNOWMAN}"]),
-    "number": st.floats(allow_infinity=False, allow_nan=False),
+    "number": st.sampled_from([0.0, -0.0]) | st.floats(allow_infinity=False, allow_nan=False),
     "datetime": st.datetimes(),
     "boolean": st.booleans(),
 }
@@ -109,6 +109,12 @@ def test_the_words_of_a_row_are_ordered_by_the_names_of_their_columns():
     assert word_ranges(columns) == {"a": slice(0, 1), "c": slice(1, 3), "z": slice(3, 5)}
     assert number_of_words(columns) == 5
     assert number_of_words({"b": columns["b"]}) == 0
+
+
+def test_zeros_of_both_signs_have_the_same_words():
+    columns = {"c": storage.Column("number", duplicates="drop")}
+    clean = CheckedRows.of(columns, (), pa.table({"c": [0.0, -0.0]}), "here").clean()
+    assert clean.hashes.tolist() == [[0], [0]]
 
 
 def test_no_value_has_the_words_of_a_missing_one():
