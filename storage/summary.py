@@ -22,7 +22,7 @@ from storage.tables import arrays_of, column_labels, refuse_sparse
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "summaries_of", "summary_frame", "summary_of", "summary_of_sparse"]
+__all__ = ["Summary", "summary_frame", "summary_of", "summary_of_columns", "summary_of_sparse"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,8 +90,8 @@ def summary_of(values: npt.NDArray[Any]) -> Summary:
     return total
 
 
-def summaries_of(columns: Sequence[Floats]) -> list[Summary]:
-    """Return the summary of each of these columns of the same length, one row or more.
+def summary_of_columns(columns: Sequence[Floats]) -> Summary:
+    """Return the summary of these columns of the same length, one row or more.
 
     A column is read where it is, and is not copied beside the others.
     """
@@ -102,10 +102,7 @@ def summaries_of(columns: Sequence[Floats]) -> list[Summary]:
     total = tiles[0]
     for tile in tiles[1:]:
         total = total.joined(tile)
-    return [
-        Summary(*(each[place : place + 1] for each in vars(total).values()))
-        for place in range(len(columns))
-    ]
+    return total
 
 
 def _of_column(values: Floats) -> tuple[int, float, float, float, float]:

@@ -101,7 +101,7 @@ class QualityReport:
         """
         return cls(
             source, target, tally.n_rows, tally.n_kept, tally.malformed, tally.malformed_examples,
-            {name: ColumnQuality.of(name, column, tally.columns[name])
+            {name: ColumnQuality.of(name, column, tally)
              for name, column in columns.items()},
             tuple(
                 JoinQuality(join.name, join.left_on, join.keys.num_rows, join.unmatched,

@@ -69,7 +69,8 @@ class Recipe:
             When a column has too many categories, or no value to impute from.
         """
         *steps, target = (
-            Step.fitted(name, column, tally.columns[name]) for name, column in plan.items()
+            Step.fitted(name, column, tally.columns[name], tally.numbers.summary_of(name))
+            for name, column in plan.items()
         )
         features = tuple(step for step in steps if step.column.kind != "key")
         keys = tuple(step for step in steps if step.column.kind == "key")
