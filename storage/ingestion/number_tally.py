@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.quantiles import QuantileSketch
-from storage.summary import Summary, summary_of_columns
+from storage.summary import Summary, summary_of_tiles, tiles_of_column
 
 __all__ = ["ColumnSketches", "NumberTally"]
 
@@ -78,13 +78,13 @@ class NumberTally:
         """Return the statistics of the values of each column; NaN are left out."""
         if not columns:
             return cls()
-        values = [*columns.values()]
-        summary = summary_of_columns(values) if len(values[0]) else None
-        counts = [0] * len(values) if summary is None else summary.count.tolist()
-        sketches = [
-            QuantileSketch.of(each, complete=count == len(each))
-            for each, count in zip(values, counts, strict=True)
-        ]
+        tiles, sketches = [], []
+        # Both at once, while a column is in the processor's cache.
+        for values in columns.values():
+            tiles.append(tiles_of_column(values))
+            count = sum(tile[0] for tile in tiles[-1])
+            sketches.append(QuantileSketch.of(values, complete=count == len(values)))
+        summary = summary_of_tiles(tiles) if tiles[0] else None
         return cls((*columns,), summary, (ColumnSketches.of(sketches),))
 
     @classmethod

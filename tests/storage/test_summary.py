@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import storage
 from storage import blocks
-from storage.summary import Summary, summary_of, summary_of_columns
+from storage.summary import Summary, summary_of, summary_of_tiles, tiles_of_column
 
 FIGURES = ["count", "mean", "std", "min", "max"]
 
@@ -74,7 +74,7 @@ def test_columns_apart_have_the_bits_of_blocks_of_one_column(n, missing):
     if missing:
         columns[1][rng.random(n) < 0.3] = np.nan
         columns.append(np.full(n, np.nan))
-    found = summary_of_columns(columns)
+    found = summary_of_tiles([*map(tiles_of_column, columns)])
     assert isinstance(found, Summary)
     for place, column in enumerate(columns):
         expected = summary_of(column[:, None])
