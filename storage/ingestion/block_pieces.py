@@ -16,6 +16,7 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 
 from storage.ingestion.checked_rows import CleanRows
+from storage.ingestion.feature_columns import feature_rows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.recipe import Recipe
 
@@ -97,7 +98,9 @@ def _encoded(reads: Sequence[_Read], recipe: Recipe, *inputs: Any) -> tuple[Any,
         rows = read(*islice(left, n_inputs))
         place = slice(at, at + stop - start)
         if isinstance(rows, CleanRows):
-            X[place], y[place] = recipe.encode_clean(rows.part(start, stop))
+            clean = rows.part(start, stop)
+            feature_rows(recipe.feature_columns(clean), 0, clean.n_rows, out=X[place])
+            y[place] = recipe.target_values(clean)
         else:
             encoded = recipe.encode(rows.table, rows.file, rows.duplicates)
             assert encoded.y is not None

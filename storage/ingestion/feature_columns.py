@@ -82,10 +82,15 @@ class Indicators:
         return rows
 
 
-def feature_rows(columns: Sequence[FeatureColumns], start: int, stop: int) -> Floats:
-    """Return these rows of X, whose columns are those of each raw column in turn."""
+def feature_rows(
+    columns: Sequence[FeatureColumns], start: int, stop: int, out: Floats | None = None
+) -> Floats:
+    """Return these rows of X, whose columns are those of each raw column in turn.
+
+    They are written to `out` if it is given, and to new memory if not.
+    """
     n_columns = sum(each.n_columns for each in columns)
-    X = np.empty((stop - start, n_columns))
+    X = np.empty((stop - start, n_columns)) if out is None else out
     step = max(1, _TILE_VALUES // max(1, n_columns))
     for row in range(start, stop, step):
         end = min(row + step, stop)
