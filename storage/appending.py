@@ -7,7 +7,7 @@ them can make. Version files, spare files and keys are described in :mod:`storag
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -62,11 +62,13 @@ def append_arrays(
     source: str | None = None,
     quality: bytes | None = None,
     blocks_at_once: int | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Dataset:
     """Append arrays of the same columns and kinds; return the new version, opened.
 
     `quality` is the content of the quality report of the rows, if they were ingested, and
-    `blocks_at_once` is the `at_once` of :func:`~storage.writer.write_arrays`.
+    `blocks_at_once` is the `at_once` of :func:`~storage.writer.write_arrays`. `check` is called
+    after all rows were written; if it raises an error, nothing is appended.
     """
     store = appendable(data)
     inputs = Inputs.of(X, y, sample_weight)
@@ -84,6 +86,8 @@ def append_arrays(
     check_number_of_chunks(new.layouts)
     try:
         manifest = new.write(arrays, quality, blocks_at_once)
+        if check is not None:
+            check()
     except BaseException as error:
         with contextlib.suppress(OSError):
             store.delete(new.folder)

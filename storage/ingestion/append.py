@@ -11,6 +11,7 @@ from storage.errors import InvalidData
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.kept_files import keeping_files
 from storage.ingestion.like_stored import RowsLikeStored
+from storage.ingestion.source_files import telling_changes
 from storage.metadata import check_readable
 from storage.opening import open_dataset
 
@@ -101,15 +102,17 @@ def append(
     known = data if isinstance(data, Dataset) else open_dataset(data)
     with keeping_files(known.store) as files:
         rows = RowsLikeStored.of(known, source, y, sample_weight, csv, files)
-        return append_arrays(
-            known,
-            rows.X,
-            rows.y,
-            rows.sample_weight,
-            source=rows.source,
-            quality=_content(rows),
-            blocks_at_once=rows.blocks_at_once,
-        )
+        with telling_changes(rows.files):
+            return append_arrays(
+                known,
+                rows.X,
+                rows.y,
+                rows.sample_weight,
+                source=rows.source,
+                quality=_content(rows),
+                blocks_at_once=rows.blocks_at_once,
+                check=None if rows.files is None else rows.files.check,
+            )
 
 
 def _content(rows: RowsLikeStored) -> bytes | None:

@@ -59,7 +59,9 @@ class CSVFormat:
             if len(text) != 1 or not text.isascii() or text in "\r\n\0":
                 raise ValueError(f"{name} must be one ASCII character within a line, got {text!r}")
         if self.delimiter == self.quotechar:
-            raise ValueError(f"delimiter and quotechar must differ, but both are {self.quotechar!r}")
+            raise ValueError(
+                f"delimiter and quotechar are both {self.quotechar!r}, and must differ"
+            )
         "".encode(self.encoding)  # refuses what is no encoding of texts
         if self.on_bad_lines not in ("error", "skip"):
             raise ValueError(f"on_bad_lines must be 'error' or 'skip', got {self.on_bad_lines!r}")

@@ -25,6 +25,7 @@ from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selected_rows import select_rows
 from storage.ingestion.selection import RowSelection
 from storage.ingestion.source import Source
+from storage.ingestion.source_files import ListedFiles
 from storage.ingestion.split_record import SplitRecord
 from storage.ingestion.splits import Splits, of_all_splits, without_lines
 from storage.ingestion.tally import Tally
@@ -48,6 +49,8 @@ class EncodedSource:
         Most blocks that one computation may write; None means all.
     splits : SplitRecord or None
         What was found in each split; None if there are no splits.
+    files : ListedFiles or None
+        Files of which some are read several times, so that they must not change until the end.
     """
 
     recipe: Recipe
@@ -56,6 +59,7 @@ class EncodedSource:
     y: DaskArray
     blocks_at_once: int | None
     splits: SplitRecord | None = None
+    files: ListedFiles | None = None
 
     @property
     def description(self) -> str:
@@ -140,7 +144,9 @@ def encode_source(
     # Shared tasks would run again in each computation. But in one computation with several splits,
     # the rows of later splits would wait in memory while those of the first one are written.
     at_once = None if source.may_share_tasks and splits is None else blocks_at_once()
-    return EncodedSource(recipe, report, X, y, at_once, found)
+    several = bool(duplicates.partitions) or len(counted.kept) < len(parts)
+    listed = source.files if several else None
+    return EncodedSource(recipe, report, X, y, at_once, found, listed)
 
 
 @dataclass(frozen=True)

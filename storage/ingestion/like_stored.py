@@ -17,6 +17,7 @@ from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
+from storage.ingestion.source_files import ListedFiles
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.split_record import SplitCounts
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
@@ -42,6 +43,8 @@ class RowsLikeStored:
         Most blocks that one computation may write; None means all.
     splits : SplitCounts or None
         The number of rows of each named split, whose rows lie together; None without splits.
+    files : ListedFiles or None
+        Files of which some are read several times, so that they must not change until the end.
     """
 
     X: Any
@@ -51,6 +54,7 @@ class RowsLikeStored:
     source: str | None = None
     blocks_at_once: int | None = None
     splits: SplitCounts | None = None
+    files: ListedFiles | None = None
 
     @classmethod
     def of(
@@ -78,7 +82,12 @@ class RowsLikeStored:
             refuse_for_svmlight(csv=csv, sample_weight=sample_weight)
             rows = open_svmlight(source, form, PARTITION_NBYTES)
             return cls(
-                rows.X, rows.y, None, source=rows.description, blocks_at_once=blocks_at_once()
+                rows.X,
+                rows.y,
+                None,
+                source=rows.description,
+                blocks_at_once=blocks_at_once(),
+                files=rows.files,
             )
         try:
             record = IngestRecord.of(known)
@@ -107,6 +116,7 @@ class RowsLikeStored:
             encoded.report.source,
             encoded.blocks_at_once,
             None if encoded.splits is None else encoded.splits.counts,
+            encoded.files,
         )
 
 

@@ -156,9 +156,16 @@ def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ())
     ------
     InvalidData
         When the source lacks a column.
+    TypeError
+        When a name is no str.
     """
     known = [*source.names, *added]
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"the name of a column must be a str, got {name!r}: the columns of "
+                f"{source.description} are called {first_texts(known, 8, quoted=True)} here"
+            )
         if name not in known:
             raise InvalidData(
                 f"{source.description} has no column {short_text(name)!r}: its columns are "

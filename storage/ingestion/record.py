@@ -19,9 +19,11 @@ from storage.versions import QUALITY
 
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
+    from storage.ingestion.encoded_source import EncodedSource
     from storage.ingestion.splits import Splits
+    from storage.ingestion.uncounted_source import UncountedSource
 
-__all__ = ["IngestRecord", "appended_record", "quality_of", "units_of"]
+__all__ = ["IngestRecord", "appended_record", "files_of_ingest", "quality_of", "units_of"]
 
 _Read = TypeVar("_Read")
 
@@ -136,6 +138,22 @@ def quality_of(data: StoredArrays, version: int) -> QualityReport:
 
 def _report(plain: Mapping[str, Any]) -> QualityReport:
     return QualityReport.from_json(plain["quality"])
+
+
+def files_of_ingest(
+    encoded: EncodedSource | UncountedSource, rows: RowSelection | None, dataset_id: str
+) -> Mapping[str, bytes]:
+    """Return the record of an ingest whose rows are written.
+
+    Raises
+    ------
+    InvalidData
+        When a file that is read several times has changed meanwhile.
+    """
+    if encoded.files is not None:
+        encoded.files.check()
+    record = IngestRecord(encoded.recipe, encoded.report, rows, encoded.splits)
+    return {INGEST: record.to_bytes(dataset_id)}
 
 
 def appended_record(

@@ -44,6 +44,8 @@ class UncountedSource:
     ----------
     X, y : dask.array.Array
         Arrays of the shapes and dtypes that are stored, but not of the values.
+    files : ListedFiles or None
+        The files that are read.
     blocks_at_once, splits : None
         As of :class:`~storage.ingestion.encoded_source.EncodedSource`.
     """
@@ -56,6 +58,7 @@ class UncountedSource:
     ) -> None:
         self.recipe, self.description = recipe, source.description
         self._source, self._plan, self._like = source, plan, like
+        self.files = source.files
         self._tally: Tally | None = None
         shape = (sum(source.lengths or ()), len(recipe.feature_names))
         self.X: DaskArray = dask.array.empty(shape, dtype=np.float64, chunks=-1)

@@ -92,7 +92,7 @@ def test_files_that_are_no_csv_are_recognised(tmp_path, content, match):
         ({"delimiter": ";;"}, ValueError, "delimiter must be one ASCII character"),
         ({"delimiter": ""}, ValueError, "delimiter must be one ASCII character"),
         ({"quotechar": "\0"}, ValueError, "quotechar must be one ASCII character"),
-        ({"delimiter": '"'}, ValueError, "delimiter and quotechar must differ"),
+        ({"delimiter": '"'}, ValueError, "delimiter and quotechar are both .*, and must differ"),
         ({"encoding": "rot13"}, LookupError, "not a text encoding"),
         ({"encoding": "nope"}, LookupError, "unknown encoding"),
     ],
