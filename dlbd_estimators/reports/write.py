@@ -96,6 +96,8 @@ def report(
             f"or a pipeline that ends in one. For a GridSearchCV, pass its best_estimator_."
         )
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name the file of the page")
     try:  # in the folder of the target, so that a rename can replace the target at once
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:

@@ -260,7 +260,11 @@ def ingest(
             block_nbytes=block_nbytes,
             expected_rows=expected_rows,
             overwrite=overwrite,
-            more_files=partial(files_of_ingest, encoded, rows),
+            more_files=lambda dataset_id: files_of_ingest(
+                IngestRecord(recipe, encoded.report, rows, encoded.splits),
+                encoded.files,
+                dataset_id,
+            ),
             signature=_signature(found, csv, encoded, rows),
             resume=resume,
             blocks_at_once=encoded.blocks_at_once,

@@ -94,7 +94,8 @@ class RowsLikeStored:
         except NotADataset:
             if y is None or csv is not None:
                 raise ValueError(
-                    f"{known.store.location} was made of arrays: give X and y, without csv="
+                    f"{known.store.location} was made of arrays, not of raw tables: give X "
+                    f"and y, without csv="
                 ) from None
             return cls(source, y, sample_weight)
         if y is not None or sample_weight is not None:

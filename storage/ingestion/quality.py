@@ -13,6 +13,7 @@ from storage.ingestion.column_quality import ColumnQuality
 from storage.ingestion.join_quality import JoinQuality
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.tally import Example, Tally
+from storage.local_files import LocalFiles
 from storage.plain_values import from_plain
 
 __all__ = ["QualityReport"]
@@ -134,7 +135,7 @@ class QualityReport:
         Raises
         ------
         OSError
-            When it cannot be written.
+            When it cannot be written. A page that was there before is unchanged.
         """
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -144,7 +145,10 @@ class QualityReport:
             undefined=StrictUndefined,
         )
         page = templates.get_template("quality.html").render(report=self, shown=_SHOWN)
-        Path(path).write_text(page, encoding="utf-8")
+        place = Path(path).absolute()
+        if place.is_dir():
+            raise IsADirectoryError(f"{place} is a folder: name the file of the page")
+        LocalFiles(str(place.parent)).write(place.name, [page.encode()])
         return Path(path)
 
     def __repr__(self) -> str:

@@ -19,9 +19,8 @@ from storage.versions import QUALITY
 
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
-    from storage.ingestion.encoded_source import EncodedSource
+    from storage.ingestion.source_files import ListedFiles
     from storage.ingestion.splits import Splits
-    from storage.ingestion.uncounted_source import UncountedSource
 
 __all__ = ["IngestRecord", "appended_record", "files_of_ingest", "quality_of", "units_of"]
 
@@ -141,18 +140,17 @@ def _report(plain: Mapping[str, Any]) -> QualityReport:
 
 
 def files_of_ingest(
-    encoded: EncodedSource | UncountedSource, rows: RowSelection | None, dataset_id: str
+    record: IngestRecord, listed: ListedFiles | None, dataset_id: str
 ) -> Mapping[str, bytes]:
-    """Return the record of an ingest whose rows are written.
+    """Return the file with the record of an ingest whose rows are written.
 
     Raises
     ------
     InvalidData
-        When a file that is read several times has changed meanwhile.
+        When one of the `listed` files, of which some are read several times, has changed.
     """
-    if encoded.files is not None:
-        encoded.files.check()
-    record = IngestRecord(encoded.recipe, encoded.report, rows, encoded.splits)
+    if listed is not None:
+        listed.check()
     return {INGEST: record.to_bytes(dataset_id)}
 
 

@@ -447,6 +447,8 @@ WRONG = {
                                "no data set can be written there"),
     "no size": (["score", "{}/late.model", "{}/late.zarr", "--workers", "1", "--memory", "much"],
                 "Could not interpret 'much'"),
+    "no memory": (["score", "{}/late.model", "{}/late.zarr", "--workers", "1", "--memory", "2"],
+                  "--memory 2 is 2 bytes, and a worker needs 200 MB"),
     "no address": (["score", "{}/late.model", "{}/late.zarr", "--cluster", "foo://bar:1"], "foo"),
 }  # fmt: skip
 NOT_UNDERSTOOD = {

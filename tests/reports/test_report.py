@@ -186,6 +186,8 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_read(data, tmp_pa
     never = da.from_array(X, chunks=(100, 3)).map_blocks(read, dtype=float, meta=np.empty((0, 3)))
     with pytest.raises(FileNotFoundError, match=r"no/page\.html'$"):
         report(model, never, da.from_array(y, chunks=100), path=tmp_path / "no" / "page.html")
+    with pytest.raises(IsADirectoryError, match="is a folder: name the file of the page"):
+        report(model, never, da.from_array(y, chunks=100), path=tmp_path)
 
 
 def test_what_is_there_outlives_an_error(data, tmp_path):

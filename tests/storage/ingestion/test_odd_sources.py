@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -114,6 +116,54 @@ def test_damaged_archives_are_what_the_tests_mean():
     damaged = io.BytesIO(archive(X=np.eye(300)).replace(b"\xf0?", b"\xf1?"))
     with pytest.raises(zipfile.BadZipFile, match="CRC"):
         zipfile.ZipFile(damaged).read("X.npy")
+
+
+def test_a_quality_report_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    data = storage.ingest(frame(), "memory://odd-sources-page", target="y")
+    page = data.quality.to_html(tmp_path / "q.html")
+    before = page.read_text()
+    with pytest.raises(IsADirectoryError, match="is a folder: name the file of the page"):
+        data.quality.to_html(tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        data.quality.to_html(page)
+    monkeypatch.undo()
+    assert error.value.filename == str(page)
+    assert page.read_text() == before
+    assert os.listdir(tmp_path) == ["q.html"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda _, place: storage.ingest(frame(), place, target="y"),
+        lambda _, place: storage.create_dataset(place, np.eye(3), np.arange(3)),
+        lambda data, place: storage.shuffle(data, place, seed=0),
+    ],
+    ids=["ingest", "create", "shuffle"],
+)
+def test_a_read_only_disk_names_the_folder_that_was_given(tmp_path, monkeypatch, write):
+    data = storage.create_dataset(tmp_path / "old", np.eye(3), np.arange(3))
+    made = Path.mkdir
+
+    def read_only(path, *args, **options):
+        if tmp_path in path.parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        made(path, *args, **options)
+
+    def moved(path, target):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path), None, str(target))
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    monkeypatch.setattr(Path, "rename", moved)
+    with pytest.raises(OSError, match="Read-only") as error:
+        write(data, tmp_path / "d")
+    monkeypatch.undo()
+    assert (error.value.filename, error.value.filename2) == (str(tmp_path), None)
 
 
 def test_parquet_files_of_string_views(tmp_path):
