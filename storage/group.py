@@ -208,15 +208,16 @@ def open_group(
                 f"there is no data set at {store.location}: nothing is there at all"
             ) from None
         raise NotADataset(
-            f"{store.location} is a {kind} without {METADATA}, not a data set: "
-            f"storage.create_dataset makes one from NumPy or Dask arrays"
+            f"{store.location} is a {kind} without {METADATA}, not a data set: storage.ingest "
+            f"(dlbd ingest) makes one from tables such as CSV files, and storage.create_dataset "
+            f"from arrays"
         ) from None
     attributes = metadata.get("attributes", {})
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         raise NotADataset(
             f"{store.location} is a Zarr {metadata.get('node_type', 'node')}, but not a data set "
-            f"of this package (it has no {ATTRIBUTE!r} attribute): read its arrays with "
-            f"dask.array.from_zarr and give them to storage.create_dataset"
+            f"of this package (it has no {ATTRIBUTE!r} attribute): open it with zarr.open, and "
+            f"pass its arrays to fit as they are, or to storage.create_dataset"
         )
     schema = Schema.from_attribute(attributes[ATTRIBUTE], store.location)
     files = {METADATA: file}

@@ -109,10 +109,12 @@ class Encoding:
             codes[unknown] = -1
         elif np.any(unknown):
             row = int(np.argmax(unknown))
+            known = ", ".join(map(repr, self.classes[:5].tolist()))
             raise BadBlock(
-                f"y holds the label {y[row]!r} at row {row} of {where}, which was not "
-                f"among the classes found before, or passed as classes. Did the data change during "
-                f"fit?"
+                f"y holds the label {y[row : row + 1].tolist()[0]!r} at row {row} of {where}, "
+                f"which was not among the classes found before, or passed as classes ({known}"
+                f"{', ...' if len(self.classes) > 5 else ''}). Are these codes in place of labels, "
+                f"or did the data change during fit?"
             )
         return to_signs(codes, len(self.classes)) if self.signs else codes.astype(np.float64)
 

@@ -56,9 +56,15 @@ def fit(
 ) -> None:
     """Train ESTIMATOR on the data set DATA, and save it to FILE.
 
-    ESTIMATOR is a class of dlbd_estimators, such as LogisticRegression or Ridge. Rows are read
-    block by block, so DATA may be larger than memory. Its sample weights are used if it has any.
-    FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
+    Rows are read block by block, so DATA may be larger than memory. Its sample weights are used if
+    it has any. FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
+
+    \b
+    ESTIMATOR is a class of dlbd_estimators; -p sets the parameters in its docstring:
+      to predict classes  LogisticRegression, LogisticRegressionCV, RidgeClassifierCV,
+                          MLPClassifier
+      to predict numbers  LinearRegression, Ridge, RidgeCV, Lasso, LassoCV, ElasticNet,
+                          ElasticNetCV, MLPRegressor
 
     \b
     Examples:

@@ -453,6 +453,8 @@ NOT_UNDERSTOOD = {
     "no estimator": (["fit", "{}/late.zarr", "Logistic", "-o", "x"], "'LogisticRegression'"),
     "no parameter": (["fit", "{}/late.zarr", "LogisticRegression", "-p", "CC=1", "-o", "x"],
                      "no parameter 'CC'. Did you mean C? It has C, checkpoint,"),
+    "a small letter": (["fit", "{}/late.zarr", "LogisticRegression", "-p", "c=1", "-o", "x"],
+                       "no parameter 'c'. Did you mean C? It has C, checkpoint,"),
     "no value": (["fit", "{}/late.zarr", "LogisticRegression", "-p", "C", "-o", "x"],
                  "'C' is not NAME=VALUE"),
     "no parameter to search": (["fit", "{}/late.zarr", "LogisticRegression", "--cv", "2",
@@ -592,6 +594,21 @@ def test_help_lists_the_commands_of_both_packages(dlbd):
                                                 "verify")] == [
         "fit", "info", "predict", "report", "score", "verify"]  # fmt: skip
     assert "Train a model and save it." in text
+
+
+def test_help_of_dlbd_leads_from_tables_to_predictions_by_commands_that_are_understood(dlbd):
+    commands = [line.split() for line in dlbd("--help").stdout.splitlines() if "  dlbd " in line]
+    of = {"ingest": ingest_command.ingest, "fit": fit.fit, "score": score.score}
+    of |= {"report": report.report, "predict": predict.predict}
+    assert [words[1] for words in commands] == ["ingest", "ingest", *list(of)[1:]]
+    for _, name, *words in commands:
+        # click keeps the names of the help option that it sees first.
+        with click.Context(of[name], help_option_names=["-h", "--help"]) as context:
+            of[name].parse_args(context, words)
+
+
+def test_help_of_fit_lists_all_estimators(dlbd):
+    assert set(estimators.NAMES) <= set(re.findall(r"\w+", dlbd("fit", "--help").stdout))
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,16 @@ def test_a_file_or_another_folder(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     for name in ("file", "folder"):
-        with pytest.raises(storage.NotADataset, match=f"{name} is a {name} without"):
+        with pytest.raises(storage.NotADataset, match=f"{name} is a {name} without") as error:
             storage.open_dataset(tmp_path / name)
+        assert "storage.ingest (dlbd ingest) makes one from tables" in str(error.value)
 
 
 def test_plain_zarr(tmp_path):
     zarr.create_group(tmp_path / "g")
     zarr.create_array(tmp_path / "a", shape=(3,), dtype="f8")
     for name, kind in (("g", "group"), ("a", "array")):
-        with pytest.raises(storage.NotADataset, match=rf"Zarr {kind}, .*from_zarr"):
+        with pytest.raises(storage.NotADataset, match=rf"Zarr {kind}, .*pass its arrays to fit"):
             storage.open_dataset(tmp_path / name)
 
 
