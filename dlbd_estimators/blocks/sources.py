@@ -209,7 +209,8 @@ def refuse_lazy(**named: Any) -> None:
     if any(map(is_lazy, named.values())):
         raise TypeError(
             f"{' and '.join(named)} are lazy but X is in memory. Pass all of them as Dask "
-            f"collections, or none."
+            f"collections, or none. If X was lazy, too, a step before this model has loaded it: in "
+            f"place of a transformer of scikit-learn use that of dlbd_estimators.preprocessing."
         )
 
 

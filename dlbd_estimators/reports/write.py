@@ -34,6 +34,10 @@ _COLUMNS = {
     "validation_score": ".4f",
     "seconds": ".3f",
 }
+_ERROR = (
+    "The error is the distance to the optimum: a bound or an estimate of the largest error of a "
+    "coefficient, relative to the largest coefficient. The fit ends when it is at most tol."
+)
 
 
 def report(
@@ -143,14 +147,16 @@ def _page(
 
 def _history(history: list[dict[str, float]]) -> Table:
     columns = [name for name in _COLUMNS if any(name in entry for entry in history)]
-    listed, note, half = history, "", _LISTED // 2
+    listed, notes, half = history, [], _LISTED // 2
     if len(history) > _LISTED:
         listed = [*history[:half], *history[-half:]]
-        note = f"The first and the last {half} of {len(history):,} steps."
+        notes.append(f"The first and the last {half} of {len(history):,} steps.")
     rows = [[_text(entry.get(name), _COLUMNS[name]) for name in columns] for entry in listed]
-    if note:
+    if notes:
         rows.insert(half, ["…"] + [""] * (len(columns) - 1))
-    return Table("Steps", [name.replace("_", " ") for name in columns], rows, note)
+    if "error" in columns:
+        notes.append(_ERROR)
+    return Table("Steps", [name.replace("_", " ") for name in columns], rows, " ".join(notes))
 
 
 def _text(value: float | None, form: str) -> str:

@@ -18,6 +18,15 @@ from storage.plain_values import from_plain
 __all__ = ["QualityReport"]
 
 _SHOWN = 30
+#: What each policy does with a value, for the page.
+_MEANINGS = {
+    "keep": "stays missing (NaN), which models refuse unless an imputer fills it in",
+    "impute": "filled in",
+    "missing": "made missing",
+    "clip": "replaced by the limit",
+    "ignore": "0 in every column of the categories",
+    "drop": "the row is left out",
+}
 _MAX_LINES = 20
 
 
@@ -143,9 +152,17 @@ class QualityReport:
             autoescape=True,
             undefined=StrictUndefined,
         )
-        page = templates.get_template("quality.html").render(report=self, shown=_SHOWN)
+        page = templates.get_template("quality.html").render(
+            report=self, shown=_SHOWN, policies=self._explained_policies()
+        )
         Path(path).write_text(page, encoding="utf-8")
         return Path(path)
+
+    def _explained_policies(self) -> str:
+        """Return what the policies that were applied to values of this report do."""
+        used = {column.policies[rule] for column in self.columns.values() for rule in column.broken}
+        told = [f"{name}: {meaning}" for name, meaning in _MEANINGS.items() if name in used]
+        return f"{'; '.join(told)}." if told else ""
 
     def __repr__(self) -> str:
         lines = [f"Quality of {self.source}: {self.n_kept:,} of {self.n_rows:,} rows kept"]

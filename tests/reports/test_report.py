@@ -66,6 +66,7 @@ def test_two_classes(data, tmp_path):
     page = Page(path)
     assert not page.open
     assert "Late <flights>" in page.words
+    assert "The error is the distance to the optimum" in page.words
     assert score(page, "accuracy") == f"{accuracy_score(y, model.predict(X)):.4f}"
     probability = model.predict_proba(X)
     assert score(page, "log loss") == f"{log_loss(y, probability):.4f}"
@@ -132,6 +133,7 @@ def test_a_long_fit_of_a_network_is_cut_in_the_middle(data, tmp_path):
     model.fit(*data)
     page = Page(report(model, *data, path=tmp_path / "page.html"))
     assert "The first and the last 10 of 50 steps." in " ".join(page.text)
+    assert "The error is the distance to the optimum" not in page.words
     assert "validation score" in page.words
     first, last = (f"{entry['loss']:#.6g}" for entry in (model.history_[9], model.history_[40]))
     cells = [text.strip() for text in page.text]
