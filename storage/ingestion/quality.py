@@ -18,16 +18,16 @@ from storage.plain_values import from_plain
 __all__ = ["QualityReport"]
 
 _SHOWN = 30
+_MAX_LINES = 20
 #: What each policy does with a value, for the page.
 _MEANINGS = {
     "keep": "stays missing (NaN), which models refuse unless an imputer fills it in",
-    "impute": "filled in",
+    "impute": "replaced by the mean, the most frequent value or fill_value",
     "missing": "made missing",
     "clip": "replaced by the limit",
     "ignore": "0 in every column of the categories",
     "drop": "the row is left out",
 }
-_MAX_LINES = 20
 
 
 @dataclass(frozen=True)
