@@ -24,7 +24,10 @@ from dlbd_estimators.exceptions import NonFiniteValues
 )  # fmt: skip
 @click.option("--impute", is_flag=True, help="Replace missing values by the mean of their column.")
 @click.option("--standardize", is_flag=True, help="Scale each column to mean 0 and variance 1.")
-@click.option("--columns", metavar="A,B,...", help="Columns to train on; all by default.")
+@click.option(
+    "--columns", metavar="A,B,...",
+    help="Columns to train on, as `dlbd info DATA --head 1` names them; all by default.",
+)  # fmt: skip
 @split_option
 @click.option(
     "--cv", metavar="K", type=click.IntRange(2),

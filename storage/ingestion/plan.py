@@ -93,7 +93,15 @@ def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:
     InvalidData
         When the source lacks a column.
     """
-    check_names(source, columns_to_read([step.name for step in recipe.steps], recipe.joins))
+    names = columns_to_read([step.name for step in recipe.steps], recipe.joins)
+    target = recipe.target.name
+    if target in names and target not in source.names:
+        raise InvalidData(
+            f"{source.description} has no column {short_text(target)!r}, the target, which rows "
+            f"of a data set need. Rows that are to be predicted are encoded, and not stored: "
+            f"data.encode(frame)"
+        )
+    check_names(source, names)
     return {step.name: replace(step.column, categories=step.categories) for step in recipe.steps}
 
 

@@ -7,16 +7,19 @@ import shlex
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.cli.conftest import ROOT
 
 
+# Dask's to_parquet passes pandas a keyword that it deprecates.
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
 def test_the_recipes_run(dlbd, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     page = (ROOT / "docs" / "recipes.md").read_text("utf-8")
     files, *recipes = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(recipes) == 5
+    assert len(recipes) == 6
     code = "\n".join(recipes)
     for there, here in (("s3://bucket/", ""), ('Client("tcp://10.0.0.1:8786")', "None")):
         assert there in code
@@ -34,6 +37,8 @@ def test_the_recipes_run(dlbd, tmp_path, monkeypatch, capsys):
     assert 0.7 < float(searched) < 0.9
     assert "logisticregression__C" in found
     assert variables["trips"].version == 2
+    predicted = pd.read_parquet("predictions.parquet")
+    assert (len(predicted), set(predicted["late"])) == (len(rows), {"no", "yes"})
     for name in ("quality.html", "late.html", "late.model", "measured.zarr", "mine.zarr"):
         assert Path(name).exists()
 
