@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -108,7 +109,7 @@ def run_bundle(
     n_blocks = bundle.stop - bundle.start
     # Blocks of arrays in memory are views: loading them takes no time.
     stream = load_between if bundle.blocks.in_memory else load_ahead
-    with single_threaded_blas, reusing_memory():
+    with single_threaded_blas, nullcontext() if bundle.blocks.in_memory else reusing_memory():
         partial, waited = stream(load, n_blocks, reduce)
     seconds = time.perf_counter() - began
     cost = replace(reading, n_tasks=1, n_blocks=n_blocks, seconds=seconds, waited=waited)

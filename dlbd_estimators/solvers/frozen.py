@@ -28,11 +28,13 @@ def replace(instance: Frozen, **changes: Any) -> Frozen:
         The class has no such field.
     """
     fields = vars(instance)
-    if not changes.keys() <= fields.keys():
+    copy = object.__new__(type(instance))
+    copied = vars(copy)
+    copied.update(fields)
+    copied.update(changes)
+    if len(copied) > len(fields):
         unknown = sorted(changes.keys() - fields.keys())
         raise TypeError(f"{type(instance).__name__} has no field {', '.join(unknown)}.")
-    copy = object.__new__(type(instance))
-    vars(copy).update(fields, **changes)
     complete = getattr(copy, "__post_init__", None)
     if complete is not None:
         complete()

@@ -133,8 +133,14 @@ class Problem(BaseProblem):
     @property
     def centre(self) -> FloatArray:
         """Vector that is subtracted from the features; zero until a pass has fixed it."""
+        known = self.known.centre
+        return np.zeros(self.packing.n_features) if known is None else known
+
+    @property
+    def centre_or_none(self) -> FloatArray | None:
+        """The same vector; None if it is zero."""
         centre = self.known.centre
-        return np.zeros(self.packing.n_features) if centre is None else centre
+        return centre if centre is not None and centre.any() else None
 
     def with_centre(self, mean: FloatArray, variance: FloatArray) -> Self:
         """Return the problem with a fixed centre: the means if any is far from zero, else zero."""
@@ -194,7 +200,7 @@ class Problem(BaseProblem):
         importance: Importance | None = None,
     ) -> PassGenerator[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
-        unknown = self.known.centre is None
+        unknown, centre = self.known.centre is None, self.centre_or_none
         kernel = LinearKernel(
             self.loss,
             self.packing,
@@ -203,7 +209,7 @@ class Problem(BaseProblem):
             ellipsoid=ellipsoid,
             moments=moments or unknown,
             count_errors=self.may_separate,
-            centre=self.centre if self.centre.any() else None,
+            centre=centre,
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
             importance=importance,
@@ -243,8 +249,9 @@ class Problem(BaseProblem):
         value = sums.value / weight + penalty.value(packing, parameters) / shared
         if self.l1 is not None:
             value += self.l1.value(packing, parameters) / (1.0 if self.l1.of_mean else total)
-        gradient: FloatArray = np.zeros(packing.size)
-        if sums.gradient is not None:
+        if sums.gradient is None:
+            gradient: FloatArray = np.zeros(packing.size)
+        else:
             gradient = sums.gradient if centring is None else centring.gradient(sums.gradient)
             gradient = gradient / weight + diagonal * parameters / shared
         hessian = None
@@ -282,8 +289,7 @@ class Problem(BaseProblem):
 
         ``dtype`` is the precision within a tile.
         """
-        centre = self.centre if self.centre.any() else None
-        kernel = HessianProductKernel(self.loss, self.packing, centre, dtype)
+        kernel = HessianProductKernel(self.loss, self.packing, self.centre_or_none, dtype)
         two = np.stack([parameters, vector])
         sums: ProductSums = yield from self.ask(kernel, two, label, indices)
         if dtype != "float64" and not np.isfinite(sums.product).all():  # too large for float32

@@ -195,9 +195,8 @@ def diagnose_step(
 
 
 def _measured_change(problem: Problem, step: FloatArray, label: str) -> PassGenerator[float]:
-    centre = problem.centre if problem.centre.any() else None
     packing, loss = problem.packing, problem.loss
-    kernel = LargestChangeKernel(packing, loss.coupled, centre)
+    kernel = LargestChangeKernel(packing, loss.coupled, problem.centre_or_none)
     if not loss.coupled:  # for coupled outputs the kernel itself takes the differences
         step = loss.curvature_directions(step.reshape(packing.shape)).ravel()
     found: LargestChange = yield from problem.ask(kernel, step, label)
