@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 from uuid import uuid4
 
@@ -336,7 +337,7 @@ def from_arrays(
         loader=ArrayLoader(X, y, weight, bounds),
         n_blocks=len(bounds) - 1,
         n_features=n_features,
-        sizes=tuple(int(size) for size in np.diff(bounds)),
+        sizes=tuple(stop - start for start, stop in pairwise(bounds)),
         block_nbytes=rows * n_features * X.itemsize,
         itemsize=X.itemsize,
         in_memory=True,

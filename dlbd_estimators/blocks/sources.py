@@ -232,7 +232,7 @@ def check_container(name: str, block: Any, where: str = "", *, sparse: bool = Fa
     TypeError
         The block is such an array. The message explains what to do.
     """
-    if sparse and scipy.sparse.issparse(block):
+    if type(block) is np.ndarray or (sparse and scipy.sparse.issparse(block)):
         return
     location = f" in {where}" if where else ""
     if isinstance(block, np.ma.MaskedArray):

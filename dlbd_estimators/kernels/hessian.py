@@ -235,11 +235,12 @@ class HessianSum:
         products, border = self._products[index], self._borders[index]
         total = self._totals[index]
         square = np.empty((width, width))
-        square[:n, :n] = products
         if centre.any():  # each of these takes as long as the products of some hundred rows
-            outer = np.outer(centre, border - 0.5 * total * centre)
-            square[:n, :n] += outer
+            outer = centre[:, None] * (border - 0.5 * total * centre)
+            np.add(products, outer, out=square[:n, :n])
             square[:n, :n] += outer.T
+        else:
+            square[:n, :n] = products
         if width > n:
             square[:n, n] = square[n, :n] = border
             square[n, n] = total

@@ -18,7 +18,8 @@ def replace(instance: Frozen, **changes: Any) -> Frozen:
     Parameters
     ----------
     instance : dataclass
-        All its fields are arguments of its ``__init__``.
+        All its fields are arguments of its ``__init__``, and it has no cached properties: the copy
+        would keep their values.
     **changes
         The new values, by field.
 

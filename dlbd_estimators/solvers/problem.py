@@ -13,7 +13,7 @@ a column is far from zero, and otherwise zero. Only :meth:`Problem.original` ret
 the original features.
 
 A :class:`Problem` never changes. The facts about the data that a pass finds are in its evaluation.
-A solver keeps them in its state, and continues with a new problem, :meth:`Problem.at` these facts.
+A solver keeps them in its state, and continues with :meth:`Problem.with_known`.
 """
 
 from __future__ import annotations
@@ -133,14 +133,8 @@ class Problem(BaseProblem):
     @property
     def centre(self) -> FloatArray:
         """Vector that is subtracted from the features; zero until a pass has fixed it."""
-        known = self.known.centre
-        return np.zeros(self.packing.n_features) if known is None else known
-
-    @property
-    def centre_or_none(self) -> FloatArray | None:
-        """The same vector; None if it is zero."""
         centre = self.known.centre
-        return centre if centre is not None and centre.any() else None
+        return np.zeros(self.packing.n_features) if centre is None else centre
 
     def with_centre(self, mean: FloatArray, variance: FloatArray) -> Self:
         """Return the problem with a fixed centre: the means if any is far from zero, else zero."""
@@ -200,7 +194,7 @@ class Problem(BaseProblem):
         importance: Importance | None = None,
     ) -> PassGenerator[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
-        unknown, centre = self.known.centre is None, self.centre_or_none
+        unknown = self.known.centre is None
         kernel = LinearKernel(
             self.loss,
             self.packing,
@@ -209,17 +203,15 @@ class Problem(BaseProblem):
             ellipsoid=ellipsoid,
             moments=moments or unknown,
             count_errors=self.may_separate,
-            centre=centre,
+            centre=self.known.subtracted,
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
             importance=importance,
         )
         outputs, width = self.packing.shape
-        n_entries = 0
+        n_entries = 0 if importance is None else importance.nbytes // 8
         if order >= Order.HESSIAN:
-            n_entries = outputs * width**2 if per_output else self.packing.size**2
-        if importance is not None:
-            n_entries += importance.nbytes // 8
+            n_entries += outputs * width**2 if per_output else self.packing.size**2
         sums: LinearSums = yield from self.ask(kernel, parameters, label, indices, n_entries)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
             assert sums.hessian is not None
@@ -249,9 +241,8 @@ class Problem(BaseProblem):
         value = sums.value / weight + penalty.value(packing, parameters) / shared
         if self.l1 is not None:
             value += self.l1.value(packing, parameters) / (1.0 if self.l1.of_mean else total)
-        if sums.gradient is None:
-            gradient: FloatArray = np.zeros(packing.size)
-        else:
+        gradient: FloatArray = np.zeros(packing.size)
+        if sums.gradient is not None:
             gradient = sums.gradient if centring is None else centring.gradient(sums.gradient)
             gradient = gradient / weight + diagonal * parameters / shared
         hessian = None
@@ -289,7 +280,7 @@ class Problem(BaseProblem):
 
         ``dtype`` is the precision within a tile.
         """
-        kernel = HessianProductKernel(self.loss, self.packing, self.centre_or_none, dtype)
+        kernel = HessianProductKernel(self.loss, self.packing, self.known.subtracted, dtype)
         two = np.stack([parameters, vector])
         sums: ProductSums = yield from self.ask(kernel, two, label, indices)
         if dtype != "float64" and not np.isfinite(sums.product).all():  # too large for float32
