@@ -7,12 +7,13 @@ them can make. Version files, spare files and keys are described in :mod:`storag
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from dask.array.core import Array as DaskArray
 
 from storage.completion import (
     abandoned,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     Appendable = LocalFiles | Objects
 
-__all__ = ["append_arrays", "appendable", "check_arrays"]
+__all__ = ["append_arrays", "appendable", "check_arrays", "newest"]
 
 
 def append_arrays(
@@ -59,20 +60,26 @@ def append_arrays(
     y: Any,
     sample_weight: Any = None,
     *,
+    hashes: DaskArray | None = None,
     source: str | None = None,
     quality: bytes | None = None,
     blocks_at_once: int | None = None,
+    after: int | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Dataset:
     """Append arrays of the same columns and kinds; return the new version, opened.
 
-    `quality` is the content of the quality report of the rows, if they were ingested, and
-    `blocks_at_once` is the `at_once` of :func:`~storage.writer.write_arrays`.
+    `hashes` are those of values that no two rows may share. `quality` is the content of the quality
+    report of the rows, if they were ingested, and `blocks_at_once` is the `at_once` of
+    :func:`~storage.writer.write_arrays`. With `after`, the rows are only appended to the version of
+    this number: it is the one that they were compared with. `check` is called after all rows were
+    written; if it raises an error, nothing is appended.
     """
     store = appendable(data)
-    inputs = Inputs.of(X, y, sample_weight)
-    current = open_stored(store)
-    if current.schema.dataset_id != data.schema.dataset_id:
-        data.reader("X").check_identity()
+    inputs = Inputs.of(X, y, sample_weight, hashes)
+    current = newest(data)
+    if after is not None and current.version != after:
+        raise _conflict(store, after + 1)
     check_arrays(current, inputs.arrays, column_names(X))
     arrays = inputs.with_known_rows()
     n_added = _common_rows(arrays)
@@ -84,13 +91,15 @@ def append_arrays(
     check_number_of_chunks(new.layouts)
     try:
         manifest = new.write(arrays, quality, blocks_at_once)
+        if check is not None:
+            check()
     except BaseException as error:
         with contextlib.suppress(OSError):
             store.delete(new.folder)
         if isinstance(error, OSError):
             current.reader("X").check_identity()
             if _has_version(store, new.version.number):
-                raise new.conflict() from error
+                raise _conflict(store, new.version.number) from error
         error.add_note(
             f"Nothing was appended to {store.location}, which is unchanged. Rows in messages are "
             f"numbered as in the whole data set: the appended ones begin with {current.n_samples}."
@@ -171,15 +180,29 @@ class _NewVersion:
             raise
         if not committed:
             self.store.delete(self.folder)
-            raise self.conflict()
+            raise _conflict(self.store, number)
 
-    def conflict(self) -> AppendConflict:
-        """Return the error for an append that came second."""
-        return AppendConflict(
-            f"another append to {self.store.location} was committed first, as version "
-            f"{self.version.number}: nothing of this one was kept; append again, which puts the "
-            f"rows after those of the other"
-        )
+
+def _conflict(store: Appendable, number: int) -> AppendConflict:
+    """Return the error for an append that came second, after the version of this number."""
+    return AppendConflict(
+        f"another append to {store.location} was committed first, as version {number}: nothing of "
+        f"this one was kept; append again, which puts the rows after those of the other"
+    )
+
+
+def newest(data: Dataset) -> Dataset:
+    """Return the newest version of a data set, opened.
+
+    Raises
+    ------
+    DatasetReplaced
+        When another data set has taken the place of this one since it was opened.
+    """
+    current = open_stored(data.store)
+    if current.schema.dataset_id != data.schema.dataset_id:
+        data.reader("X").check_identity()
+    return current
 
 
 def appendable(data: Dataset) -> Appendable:

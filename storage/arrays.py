@@ -13,7 +13,7 @@ from storage.default_names import given_names
 from storage.errors import UnsupportedURL
 from storage.feature_array import FeatureArray
 from storage.labels import labels_of
-from storage.layout import ArrayLayout
+from storage.layout import HASHES, ArrayLayout
 from storage.local_files import LocalFiles
 from storage.manifest import Manifest
 from storage.schema import Label, Schema
@@ -132,7 +132,9 @@ class StoredArrays:
     @property
     def nbytes(self) -> int:
         """Bytes that all arrays would take in memory; a sparse X counts with its stored bytes."""
-        others = sum(each.nbytes for name, each in self.layouts.items() if name != "X")
+        others = sum(
+            each.nbytes for name, each in self.layouts.items() if name not in ("X", HASHES)
+        )
         if self.schema.sparse:
             return int(self.manifest.arrays["X"].nbytes.sum(dtype=np.int64)) + others
         return self.n_samples * self.n_features * self.dtype.itemsize + others
@@ -150,7 +152,7 @@ class StoredArrays:
 
         Parameters
         ----------
-        name : {"X", "y", "sample_weight"}
+        name : {"X", "y", "sample_weight", "hashes"}
             The array.
 
         Returns

@@ -13,6 +13,7 @@ import click
 
 from storage.dataset import Dataset
 from storage.errors import NotADataset
+from storage.layout import HASHES
 from storage.opening import open_dataset
 from storage.progress_bar import progress_bar
 from storage.representation import as_text
@@ -101,6 +102,7 @@ def described(dataset: Dataset) -> str:
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
+    arrays = [name for name in dataset.layouts if name != HASHES]
     return {
         "url": dataset.url,
         "n_samples": dataset.n_samples,
@@ -111,8 +113,8 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "classes": None if dataset.classes is None else list(dataset.classes),
         "sparse": dataset.schema.sparse,
         "nnz": dataset.manifest.nnz,
-        "dtypes": {name: layout.dtype for name, layout in dataset.layouts.items()},
-        "nan": {name: dataset.manifest.n_nan(name) for name in dataset.layouts},
+        "dtypes": {name: dataset.layouts[name].dtype for name in arrays},
+        "nan": {name: dataset.manifest.n_nan(name) for name in arrays},
         "nbytes": dataset.nbytes,
         "nbytes_stored": dataset.nbytes_stored,
         "source": dataset.schema.source,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
+from dask.array.core import Array as DaskArray
 
 from storage.credentials import without_credentials
 from storage.dataset import Dataset
@@ -164,6 +165,7 @@ def store_arrays(
     y: Any,
     sample_weight: Any = None,
     *,
+    hashes: DaskArray | None = None,
     feature_names: Sequence[str] | None,
     target: str | Sequence[str] | None,
     classes: Sequence[Label] | None,
@@ -186,7 +188,8 @@ def store_arrays(
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
     `more_files` takes the identity of the new data set, and returns the content of each file by
-    its name; it is called after the arrays were written. `signature` identifies the source of the
+    its name; it is called after the arrays were written. `hashes` are those of values that no two
+    rows may share, of shape (n_samples, n_words). `signature` identifies the source of the
     arrays and how it is read; with `resume`, the complete blocks of a killed writing of the same
     source and parameters are kept. `entries_per_row` is that of the densest part of a sparse X, if
     it is known; otherwise parts of X are computed to find it. `blocks_at_once` is the `at_once` of
@@ -196,7 +199,7 @@ def store_arrays(
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
-    inputs = Inputs.of(X, y, sample_weight)
+    inputs = Inputs.of(X, y, sample_weight, hashes)
     arrays = inputs.arrays
     dtypes = _dtypes(arrays, dtype)
     check_number_of_columns(arrays["X"])
@@ -234,6 +237,7 @@ def store_arrays(
         shuffle_seed=None if seed is None else int(seed),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sparse=sparse,
+        hashed=hashes is not None,
     )
     try:
         work = writing.begin(Work.of(signature, schema, layouts))
@@ -285,7 +289,8 @@ def check_sizes(chunk_nbytes: int, block_nbytes: int, expected_rows: int | None)
 
 
 def _dtypes(arrays: Mapping[str, Array], dtype: npt.DTypeLike | None) -> dict[str, str]:
-    dtypes = {"X": stored_dtype("X", arrays["X"], dtype), "y": stored_dtype("y", arrays["y"])}
+    dtypes = {name: stored_dtype(name, array) for name, array in arrays.items()}
+    dtypes["X"] = stored_dtype("X", arrays["X"], dtype)
     if "sample_weight" in arrays:
         dtypes["sample_weight"] = weight_dtype(arrays["sample_weight"])
     return dtypes

@@ -11,7 +11,7 @@ import numpy as np
 
 from storage.entries import StoredFile
 from storage.errors import DatasetNotFound, MetadataCorrupt, NotADataset
-from storage.layout import ARRAYS, MAX_CHUNK_NBYTES, MAX_SIZE, ArrayLayout
+from storage.layout import ARRAYS, HASHES, MAX_CHUNK_NBYTES, MAX_SIZE, ArrayLayout
 from storage.manifest import MANIFEST
 from storage.metadata import check_readable, damaged, read_json, shortened
 from storage.schema import ATTRIBUTE, Schema
@@ -44,8 +44,9 @@ _DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
     *_WEIGHT_DTYPES,
 )  # fmt: skip
-_DIMENSIONS = {"X": (2,), "y": (1, 2), "sample_weight": (1,)}
-_SECOND_DIMENSION = {"X": "feature", "y": "output"}
+_DTYPES_OF = {"sample_weight": _WEIGHT_DTYPES, HASHES: ("uint64",)}
+_DIMENSIONS = {"X": (2,), "y": (1, 2), "sample_weight": (1,), HASHES: (2,)}
+_SECOND_DIMENSION = {"X": "feature", "y": "output", HASHES: "word"}
 
 
 def create_group(
@@ -208,15 +209,16 @@ def open_group(
                 f"there is no data set at {store.location}: nothing is there at all"
             ) from None
         raise NotADataset(
-            f"{store.location} is a {kind} without {METADATA}, not a data set: "
-            f"storage.create_dataset makes one from NumPy or Dask arrays"
+            f"{store.location} is a {kind} without {METADATA}, not a data set: storage.ingest "
+            f"(dlbd ingest) makes one from tables such as CSV files, and storage.create_dataset "
+            f"from arrays"
         ) from None
     attributes = metadata.get("attributes", {})
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         raise NotADataset(
             f"{store.location} is a Zarr {metadata.get('node_type', 'node')}, but not a data set "
-            f"of this package (it has no {ATTRIBUTE!r} attribute): read its arrays with "
-            f"dask.array.from_zarr and give them to storage.create_dataset"
+            f"of this package (it has no {ATTRIBUTE!r} attribute): open it with zarr.open, and "
+            f"pass its arrays to fit as they are, or to storage.create_dataset"
         )
     schema = Schema.from_attribute(attributes[ATTRIBUTE], store.location)
     files = {METADATA: file}
@@ -276,7 +278,7 @@ def _layout(name: str, metadata: Mapping[str, Any]) -> ArrayLayout:
         raise ValueError(f"codecs {shortened(codecs)}, {shortened(endian)} endian")
     if metadata["chunk_key_encoding"]["configuration"]["separator"] != ".":
         raise ValueError("chunk keys are not separated by '.'")
-    if dtype not in (_WEIGHT_DTYPES if name == "sample_weight" else _DTYPES):
+    if dtype not in _DTYPES_OF.get(name, _DTYPES):
         raise ValueError(f"values of type {shortened(dtype)}")
     layout = ArrayLayout(name, dtype, shape[0], shape[1:], chunk[0], sparse=sparse)
     if layout.chunk_nbytes > MAX_CHUNK_NBYTES:
@@ -317,8 +319,8 @@ def check_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) ->
         problem = "X or y is missing"
     elif by_name["X"].row_shape != (schema.n_features,):
         problem = f"X has rows of shape {by_name['X'].row_shape}, {schema.n_features=}"
-    elif by_name["X"].sparse != schema.sparse:
-        problem = "X is sparse in one file, and not in another"
+    elif (by_name["X"].sparse, HASHES in by_name) != (schema.sparse, schema.hashed):
+        problem = "X is sparse, or hashes are stored, in one file, and not in another"
     elif any(layout.n_rows != schema.n_samples for layout in layouts):
         problem = f"the arrays' lengths are not {schema.n_samples=}"
     elif any(schema.block_rows % layout.chunk_rows for layout in layouts):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import fields
 from typing import Any
 
 import click
 
+from storage.column_options import column_from_text
 from storage.command_line import described
 from storage.csv_options import csv_from_options, csv_options
 from storage.dataset import Dataset
 from storage.errors import NotADataset
 from storage.ingestion.append import append as append_rows
-from storage.ingestion.column import Column
 from storage.ingestion.ingest import ingest as ingest_tables
 from storage.ingestion.join_text import join_from_text
 from storage.ingestion.repair import repair as repair_dataset
@@ -32,9 +31,6 @@ __all__ = ["append", "ingest", "repair", "shuffle"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
-_LISTS = ("categories", "parts")
-_NUMBERS = ("minimum", "maximum", "fill_value")
-_OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 
 
 @click.command(short_help="Clean raw tables and store them.")
@@ -118,12 +114,18 @@ def ingest(
 
     SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, Arrow, NumPy or
     svmlight files, or one data set. The kind of a column that is not declared is inferred from a
-    sample. A value that breaks a rule is an error that names the file and the line, unless a
-    policy is declared: missing=keep|error|drop|impute, unparsable=error|drop|missing,
-    out_of_range=error|drop|missing|clip (with minimum, maximum),
-    unknown=error|drop|missing|ignore (with categories=a|b|c), duplicates=allow|error|drop. Lists
-    are separated by |. A column of the kind key identifies rows, and is not stored. A number may
-    have unit=TEXT and scale=standard.
+    sample. For each rule, -c chooses a policy. The first one is the default; "error" names the file
+    and the line, and stores nothing:
+
+    \b
+      missing=keep|error|drop|impute        the cell is empty, or NA
+      unparsable=error|drop|missing         the value is not of the column's kind
+      out_of_range=error|drop|missing|clip  it is below minimum= or above maximum=
+      unknown=error|drop|missing|ignore     it is none of categories=a|b|c
+      duplicates=allow|error|drop           an earlier row has the same value
+
+    Lists are separated by |. A column of the kind key identifies rows, and is not stored. A number
+    may have unit=TEXT and scale=standard.
 
     A joined table fits into memory, and has each key once. A row without a match is an error unless
     unmatched=drop, or unmatched=keep, which makes the added columns missing.
@@ -174,7 +176,7 @@ def ingest(
             url,
             target=target,
             features=None if features is None else features.split(","),
-            columns=dict(map(_column, columns)) if columns or like is None else None,
+            columns=dict(map(column_from_text, columns)) if columns or like is None else None,
             joins=[join_from_text(text) for text in joins],
             like=like,
             rows=_rows(by_hash, by_time),
@@ -268,7 +270,10 @@ def repair(
 @click.argument("data")
 @click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
 @click.option("--split", metavar="NAME", help="Only the rows of this split.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True,
+    help="Each seed gives another order, and always the same one.",
+)  # fmt: skip
 @click.option(
     "--scratch", metavar="FOLDER", help="For temporary files; default: beside the output."
 )
@@ -312,37 +317,3 @@ def _rows(by_hash: str | None, by_time: str | None) -> HashSplit | TimeSplit | N
     if by_hash is not None:
         return selection_from_text("hash", by_hash)
     return None if by_time is None else selection_from_text("time", by_time)
-
-
-def _column(text: str) -> tuple[str, Column]:
-    """Parse ``NAME:KIND,OPTION=VALUE,...``, in which the kind may be left out."""
-    name, _, rules = text.partition(":")
-    if not name or not rules:
-        raise click.UsageError(f"--column {text}: write NAME:KIND, or NAME:KIND,OPTION=VALUE")
-    declared: dict[str, Any] = {}
-    for number, rule in enumerate(rules.split(",")):
-        option, equals, value = rule.partition("=")
-        if not equals and number == 0:
-            declared["kind"] = option
-        elif not equals or option not in _OPTIONS:
-            raise click.UsageError(
-                f"--column {text}: {rule!r} is no rule; write OPTION=VALUE with one of "
-                f"{', '.join(_OPTIONS)}"
-            )
-        else:
-            declared[option] = _value(option, value)
-    try:
-        return name, Column(**declared)
-    except (TypeError, ValueError) as error:
-        raise click.UsageError(f"--column {text}: {error}") from error
-
-
-def _value(option: str, text: str) -> Any:
-    if option in _LISTS:
-        return text.split("|")
-    if option in _NUMBERS:
-        try:
-            return float(text)
-        except ValueError:  # a datetime, or a category
-            return text
-    return int(text) if option == "max_categories" else text

@@ -14,6 +14,7 @@ from dask.array.core import map_blocks
 from storage.columns import advice_for, number_dtype
 from storage.computing import compute
 from storage.kinds import as_arrays
+from storage.layout import HASHES
 from storage.progress import stage
 from storage.shuffles import check_same_shuffle
 
@@ -41,8 +42,10 @@ class Inputs:
     counts: dict[str, DaskArray]
 
     @classmethod
-    def of(cls, X: Any, y: Any, sample_weight: Any) -> Inputs:
+    def of(cls, X: Any, y: Any, sample_weight: Any, hashes: DaskArray | None = None) -> Inputs:
         """Convert the arguments of a caller to arrays. Lazy input stays lazy.
+
+        Hashes are an array already, of known length.
 
         Raises
         ------
@@ -56,6 +59,8 @@ class Inputs:
         for name, array in arrays.items():
             _check_shape(name, array)
         check_same_shuffle(arrays)
+        if hashes is not None:
+            arrays[HASHES] = hashes
         return cls(arrays, counts)
 
     def with_known_rows(self) -> dict[str, Array]:

@@ -15,6 +15,7 @@ __all__ = [
     "BLOCK_NBYTES",
     "CHUNK_NBYTES",
     "FIRST_FOLDER",
+    "HASHES",
     "MAX_CHUNK_NBYTES",
     "MAX_SIZE",
     "ArrayLayout",
@@ -23,8 +24,12 @@ __all__ = [
     "side_chunk_rows",
 ]
 
-#: Names of the arrays of a data set. The last one is optional.
-ARRAYS = ("X", "y", "sample_weight")
+#: Name of the array with the hashes of values that no two rows may share. It holds no data of the
+#: rows: only an append reads it.
+HASHES = "hashes"
+
+#: Names of the arrays of a data set. The last two are optional.
+ARRAYS = ("X", "y", "sample_weight", HASHES)
 
 # Measured with one thread, float32 and a warm page cache: from 2 to 16 MiB reading is equally fast
 # within the noise; at 1 MiB it is 20 to 50 % slower. Among the fast sizes a small one needs less
@@ -190,7 +195,7 @@ def plan_rows(
     x_row_nbytes : int
         Decoded bytes of one row of X.
     row_nbytes : int
-        Bytes of one row of a block: X as floats, y and sample_weight.
+        Bytes of one row of a block: X as floats, and the other arrays.
     chunk_nbytes, block_nbytes : int
         Largest sizes of a chunk of X and of a block, in bytes. A chunk has at least one row, and a
         block at least one chunk, even if these are larger.
@@ -212,7 +217,7 @@ def plan_rows(
 
 
 def side_chunk_rows(chunk_rows: int, block_rows: int, row_nbytes: int, chunk_nbytes: int) -> int:
-    """Return the rows of a chunk of y or sample_weight.
+    """Return the rows of a chunk of y, sample_weight or the hashes.
 
     There is one chunk for each block: with as many chunks as X, a column would be thousands of tiny
     files. But if the rows of X are so short that one block of the column would be larger than

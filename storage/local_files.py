@@ -256,6 +256,8 @@ class LocalFiles(Store):
         it cannot add files while the folder is being emptied.
         """
         folder = Path(self.root)
+        if not os.path.lexists(folder):  # a rename on a disk that is read-only would be an error
+            return
         doomed = folder.with_suffix(".removing")
         try:
             folder.rename(doomed)

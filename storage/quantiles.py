@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -56,36 +57,42 @@ class QuantileSketch:
         `complete` says that it is known that there are none.
         """
         present = values if complete else values[~np.isnan(values)]
-        edges = _edges(len(present))
-        return cls(values_at_ranks(present, _middles(edges)), len(present), _error(edges))
+        runs = _runs(len(present))
+        return cls(values_at_ranks(present, runs.middles), len(present), runs.error)
 
     @classmethod
     def joined(cls, sketches: Sequence[QuantileSketch]) -> QuantileSketch:
         """Return one sketch of the values of several parts together."""
         values, ranks = _weighted(sketches)
-        edges = _edges(int(ranks[-1]) if len(ranks) else 0)
-        middles = values[np.searchsorted(ranks, _middles(edges), side="right")]
-        error = sum(sketch.error for sketch in sketches) + _error(edges)
-        return cls(middles, int(edges[-1]), error)
+        count = int(ranks[-1]) if len(ranks) else 0
+        runs = _runs(count)
+        middles = values[np.searchsorted(ranks, runs.middles, side="right")]
+        return cls(middles, count, sum(sketch.error for sketch in sketches) + runs.error)
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Number of values of each run."""
-        return np.diff(_edges(self.count))
+        return _runs(self.count).lengths
 
 
-def _edges(count: int) -> npt.NDArray[np.int64]:
-    """Return where runs begin and end; their lengths differ by one value at most."""
+class _Runs(NamedTuple):
+    """The runs of so many sorted values: the ranks of their middle values, and their lengths."""
+
+    middles: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    error: int
+
+
+@lru_cache(maxsize=64)
+def _runs(count: int) -> _Runs:
+    """Return the runs of `count` values; their lengths differ by one value at most.
+
+    Most columns of most parts have as many values as others.
+    """
     n_runs = min(count, N_RUNS)
-    return np.arange(n_runs + 1, dtype=np.int64) * count // max(n_runs, 1)
-
-
-def _middles(edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return (edges[:-1] + edges[1:] - 1) // 2
-
-
-def _error(edges: npt.NDArray[np.int64]) -> int:
-    return int(np.diff(edges).max(initial=0)) // 2
+    edges = np.arange(n_runs + 1, dtype=np.int64) * count // max(n_runs, 1)
+    lengths = np.diff(edges)
+    return _Runs((edges[:-1] + edges[1:] - 1) // 2, lengths, int(lengths.max(initial=0)) // 2)
 
 
 def _weighted(

@@ -54,7 +54,11 @@ def make_locked(folder: Path) -> int | None:
     """
     new = folder.with_suffix(f".{_STARTING}")
     while True:
-        new.mkdir()
+        try:
+            new.mkdir()
+        except OSError as error:
+            error.filename = str(folder.parent)  # a folder that the user knows
+            raise
         descriptor = None
         # Another process may remove the folder until it has its name: see `leftovers`.
         with contextlib.suppress(FileNotFoundError):

@@ -12,12 +12,14 @@ from storage.errors import MetadataCorrupt, UnsupportedVersion
 from storage.metadata import shortened
 from storage.sparse_rows import MAX_COLUMNS
 
-__all__ = ["ATTRIBUTE", "FORMAT_VERSION", "SPARSE_VERSION", "Label", "Schema"]
+__all__ = ["ATTRIBUTE", "FORMAT_VERSION", "HASHED_VERSION", "SPARSE_VERSION", "Label", "Schema"]
 
 ATTRIBUTE = "dlbd"
 FORMAT_VERSION = 1
 #: Version of data sets whose X is sparse, so that older releases ask for an upgrade.
 SPARSE_VERSION = 2
+#: Version of data sets with hashes, to which an older release would append rows without hashes.
+HASHED_VERSION = 3
 
 Label = str | int | float | bool
 
@@ -49,6 +51,8 @@ class Schema:
         Time of writing, ISO 8601, UTC.
     sparse : bool
         Whether X holds the rows of a sparse matrix.
+    hashed : bool
+        Whether hashes are stored of values that no two rows may share; not if X is sparse.
     """
 
     dataset_id: str
@@ -62,16 +66,18 @@ class Schema:
     shuffle_seed: int | None
     created: str
     sparse: bool = False
+    hashed: bool = False
 
     def to_attribute(self) -> dict[str, Any]:
         """Return the JSON form, which begins with the version."""
         fields = dict(vars(self))  # not asdict, which copies millions of names one by one
+        hashed = fields.pop("hashed")
         if fields.pop("sparse"):
             # There may be millions of default names.
             named = given_names(self.feature_names)
             names = self.feature_names if named else None
             return {"version": SPARSE_VERSION, **fields, "feature_names": names}
-        return {"version": FORMAT_VERSION, **fields}
+        return {"version": HASHED_VERSION if hashed else FORMAT_VERSION, **fields}
 
     @classmethod
     def from_attribute(cls, attribute: Any, path: str) -> Schema:
@@ -86,13 +92,14 @@ class Schema:
         """
         fields = attribute if isinstance(attribute, Mapping) else {}
         version = fields.get("version")
-        if type(version) is int and version > SPARSE_VERSION:
+        if type(version) is int and version > HASHED_VERSION:
             raise UnsupportedVersion(
                 f"{path} has format version {shortened(version)}, this release reads up to "
-                f"{SPARSE_VERSION}: upgrade dlbd-estimators to open it"
+                f"{HASHED_VERSION}: upgrade dlbd-estimators to open it"
             )
         try:
-            if type(version) is not int or version not in (FORMAT_VERSION, SPARSE_VERSION):
+            known = (FORMAT_VERSION, SPARSE_VERSION, HASHED_VERSION)
+            if type(version) is not int or version not in known:
                 raise ValueError(f"version is {shortened(version)}")
             sparse = version == SPARSE_VERSION
             n_features = _typed(fields, "n_features", int)
@@ -115,6 +122,7 @@ class Schema:
                 shuffle_seed=_typed(fields, "shuffle_seed", int, type(None)),
                 created=_typed(fields, "created", str),
                 sparse=sparse,
+                hashed=version == HASHED_VERSION,
             )
             if len(schema.feature_names) != schema.n_features:
                 raise ValueError(f"{len(schema.feature_names)} feature_names, {schema.n_features=}")

@@ -24,6 +24,7 @@ from storage.dealt_rows import CollectRows, DealRows, write_counts, write_entrie
 from storage.default_names import given_names
 from storage.errors import NotADataset
 from storage.group import INGEST
+from storage.layout import HASHES
 from storage.local_files import LocalFiles
 from storage.location import store_at
 from storage.progress import stage
@@ -119,6 +120,10 @@ def shuffle(
     arrays = {"X": data.X, "y": data.y}
     if data.sample_weight is not None:
         arrays["sample_weight"] = data.sample_weight
+    record = _record_of(data, whole)
+    hashes = None if record is None else _hashes_of(data)
+    if hashes is not None:
+        arrays[HASHES] = hashes
     with _scratch_folder(url, scratch) as folder:
         write_counts(folder, counts_of(data.X.chunks[0], seed))
         blocks = zip(*(array.to_delayed().ravel() for array in arrays.values()), strict=True)
@@ -138,6 +143,7 @@ def shuffle(
             mixed["X"],
             mixed["y"],
             mixed.get("sample_weight"),
+            hashes=mixed.get(HASHES),
             feature_names=data.feature_names if given_names(data.feature_names) else None,
             target=data.target,
             classes=data.classes,
@@ -145,7 +151,7 @@ def shuffle(
             seed=seed,
             dtype=None,
             overwrite=overwrite,
-            more_files=_record_of(data, whole),
+            more_files=record,
             grid_of=whole,
         )
 
@@ -189,6 +195,13 @@ def _record_of(
     except NotADataset:
         return None
     return lambda dataset_id: {INGEST: copy(dataset_id)}
+
+
+def _hashes_of(data: Dataset | Split) -> da.Array | None:
+    """Return the hashes of the values that no two rows may share; None if `data` has none."""
+    from storage.ingestion.stored_hashes import hash_array  # imports pyarrow
+
+    return hash_array(data)
 
 
 @contextlib.contextmanager

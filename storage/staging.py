@@ -18,7 +18,8 @@ from storage.errors import DatasetExists
 from storage.group import foreign_entries
 from storage.local_files import LocalFiles
 from storage.manifest import MANIFEST
-from storage.resuming import WORK, leftovers, make_locked
+from storage.messages import short_text
+from storage.resuming import SHUFFLING, WORK, leftovers, make_locked
 from storage.store import UnexpectedFile
 from storage.work import MAX_NBYTES, Work
 
@@ -28,6 +29,8 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 # Errors of a kernel or a file system that does not support the exchange of two folders.
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
+#: Bytes that the name of a hidden folder has in addition to that of the target.
+_HIDDEN = len(f"..{'0' * 32}.{SHUFFLING}")
 
 
 def _check_target(path: Path, *, overwrite: bool) -> None:
@@ -37,8 +40,19 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
     ------
     DatasetExists
         When something is there, unless it is an empty folder or, with `overwrite`, a data set
-        (complete or not) and nothing else.
+        (complete or not) and nothing else; or when a folder that leads there is a file.
+    ValueError
+        When the name is too long for a hidden folder beside the target.
     """
+    folder = next(each for each in path.absolute().parents if os.path.lexists(each))
+    if not folder.is_dir():
+        raise DatasetExists(f"{folder} is not a folder, so no data set can be at {path}")
+    most = os.pathconf(folder, "PC_NAME_MAX") - _HIDDEN
+    if len(os.fsencode(path.name)) > most:
+        raise ValueError(
+            f"the name {short_text(path.name)!r} of the data set has "
+            f"{len(os.fsencode(path.name))} bytes: choose one of at most {most}"
+        )
     if not os.path.lexists(path) or _is_empty_folder(path):
         return
     foreign = foreign_entries(LocalFiles(str(path)), _names(path))

@@ -22,7 +22,14 @@ from storage.tables import arrays_of, column_labels, refuse_sparse
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "summaries_of", "summary_frame", "summary_of", "summary_of_sparse"]
+__all__ = [
+    "Summary",
+    "summary_frame",
+    "summary_of",
+    "summary_of_sparse",
+    "summary_of_tiles",
+    "tiles_of_column",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +83,8 @@ class Summary:
         )
 
 
+#: The attributes of the summary of one column of a tile, as numbers.
+ColumnTile: TypeAlias = tuple[int, float, float, float, float]
 #: The summary of all columns, and the sketch of each if quantiles are wanted.
 _Statistics: TypeAlias = tuple[Summary, list[QuantileSketch]]
 
@@ -90,26 +99,27 @@ def summary_of(values: npt.NDArray[Any]) -> Summary:
     return total
 
 
-def summaries_of(columns: Sequence[Floats]) -> list[Summary]:
-    """Return the summary of each of these columns of the same length, one row or more.
+def tiles_of_column(values: Floats) -> list[ColumnTile]:
+    """Return the statistics of each tile of one column, for :func:`summary_of_tiles`.
 
     A column is read where it is, and is not copied beside the others.
     """
-    tiles = []
-    for start in range(0, len(columns[0]), _TILE_VALUES):
-        found = [_of_column(each[start : start + _TILE_VALUES]) for each in columns]
-        tiles.append(Summary(*(np.array(each) for each in zip(*found, strict=True))))
-    total = tiles[0]
-    for tile in tiles[1:]:
-        total = total.joined(tile)
-    return [
-        Summary(*(each[place : place + 1] for each in vars(total).values()))
-        for place in range(len(columns))
-    ]
+    starts = range(0, len(values), _TILE_VALUES)
+    return [_of_column(values[start : start + _TILE_VALUES]) for start in starts]
 
 
-def _of_column(values: Floats) -> tuple[int, float, float, float, float]:
-    """Return the attributes of the summary of one column of a tile, as :func:`_of_tile` does."""
+def summary_of_tiles(columns: Sequence[Sequence[ColumnTile]]) -> Summary:
+    """Return the summary of columns of the same length, one row or more, from their tiles."""
+    total: Summary | None = None
+    for found in zip(*columns, strict=True):
+        tile = Summary(*(np.array(each) for each in zip(*found, strict=True)))
+        total = tile if total is None else total.joined(tile)
+    assert total is not None
+    return total
+
+
+def _of_column(values: Floats) -> ColumnTile:
+    """Return the statistics of one column of a tile, as :func:`_of_tile` does."""
     low = values.min()
     if np.isnan(low):  # as it is if any value is
         tile = _of_tile(values[:, None])

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from dlbd_estimators import LinearRegression, LogisticRegression, Ridge
 from dlbd_estimators.exceptions import BadBlock, Diverged, LengthMismatch, NonFiniteValues
@@ -206,6 +208,13 @@ def test_targets_that_are_missing_or_no_targets(model, arrays):
         fit(model, X, da.from_array(y, chunks=100))
     with pytest.raises(TypeError, match="y and sample_weight are lazy but X is in memory"):
         fit(model, X, y, da.ones(N, chunks=100))
+
+
+def test_a_step_of_scikit_learn_that_has_loaded_lazy_rows_is_named(model, arrays):
+    X, y = (da.from_array(each, chunks=100) for each in arrays)
+    pipeline = make_pipeline(FunctionTransformer(np.asarray), model)
+    with pytest.raises(TypeError, match=r"a step before this model .*dlbd_estimators\.preproc"):
+        fit(pipeline, X, y)
 
 
 @pytest.mark.parametrize("kind", KINDS)

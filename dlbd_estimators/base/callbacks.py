@@ -72,8 +72,11 @@ def fit_task(
     # partial_fit makes one step.
     n_steps = (max_steps or most_steps(estimator)) if callbacks else 1
     checkpoint = FitCheckpoint(estimator if callbacks else None)
-    context = CallbackTask(estimator, X, y, sample_weight, step, n_steps) if callbacks else None
+    context = None
+    if callbacks and is_observed(estimator):
+        context = CallbackTask(estimator, X, y, sample_weight, step, n_steps)
     task = FitTask(estimator, context, step, n_steps, checkpoint)
+    task.status = "converged" if callbacks else "done"
     try:
         yield task
         if context is not None:
@@ -113,7 +116,7 @@ class FitTask:
         self._step_name = step
         self.max_steps = max_steps
         self.events = FitEvents()
-        self.status = "converged" if callbacks is not None else "done"
+        self.status = "converged"
 
     def start(self, executor: Executor, blocks: Blocks, *, print_lines: bool = False) -> None:
         """Notify listeners that the fit starts to read blocks; optionally print events, too."""
@@ -135,8 +138,7 @@ class FitTask:
     @property
     def is_observed(self) -> bool:
         """Whether a callback or a listener follows the steps; known after :meth:`start`."""
-        by_callbacks = self._callbacks is not None and self._callbacks.is_observed
-        return by_callbacks or self.events.has_listeners
+        return self._callbacks is not None or self.events.has_listeners
 
     def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
         """Notify callbacks that a step begins.
@@ -165,6 +167,13 @@ class FitTask:
         warn_user(message, category)
 
 
+def is_observed(estimator: Any) -> bool:
+    """Return whether an estimator has callbacks, or its fit is a task of a meta-estimator."""
+    return bool(getattr(estimator, "_skl_callbacks", ())) or hasattr(
+        estimator, "_parent_callback_ctx"
+    )
+
+
 class CallbackTask:
     """A fit and its steps, as tasks of scikit-learn's callback protocol."""
 
@@ -177,10 +186,6 @@ class CallbackTask:
         self._fit = estimator._init_callback_context(max_subtasks=max_steps)
         self._fit.call_on_fit_task_begin(**self._facts)
         self._step: Any = None
-        #: Whether there are callbacks, or a task of a meta-estimator that the fit is part of.
-        self.is_observed = bool(getattr(estimator, "_skl_callbacks", ())) or hasattr(
-            estimator, "_parent_callback_ctx"
-        )
 
     @property
     def context(self) -> Any:

@@ -20,6 +20,7 @@ from dlbd_estimators.base.grouped_targets import Groups
 from dlbd_estimators.base.plain_arrays import is_plain
 from dlbd_estimators.base.rows_by_number import scikit_learn_tools
 from dlbd_estimators.base.sparse_input import features_in_memory
+from dlbd_estimators.base.user_warnings import warn_of_column_vector
 from dlbd_estimators.blocks import block, dask_blocks
 from dlbd_estimators.blocks.alignment import one_column_of_chunks
 from dlbd_estimators.blocks.block import Blocks
@@ -213,7 +214,8 @@ def _checked_targets(y: Any, classify: bool, multi_label: bool) -> NDArray[Any]:
     """Return targets of any kind as an array."""
     if classify and not (multi_label and _is_label_matrix(y)):
         try:
-            y = column_or_1d(y, warn=True)
+            warn_of_column_vector(y)
+            y = column_or_1d(y)
         except ValueError as error:
             way_out = _ONE_MODEL_A_COLUMN if np.ndim(y) > 1 else ""
             raise ValueError(f"{error}{way_out}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 from uuid import uuid4
 
@@ -109,10 +110,12 @@ class Encoding:
             codes[unknown] = -1
         elif np.any(unknown):
             row = int(np.argmax(unknown))
+            known = ", ".join(map(repr, self.classes[:5].tolist()))
             raise BadBlock(
-                f"y holds the label {y[row]!r} at row {row} of {where}, which was not "
-                f"among the classes found before, or passed as classes. Did the data change during "
-                f"fit?"
+                f"y holds the label {y[row : row + 1].tolist()[0]!r} at row {row} of {where}, "
+                f"which was not among the classes found before, or passed as classes ({known}"
+                f"{', ...' if len(self.classes) > 5 else ''}). Are these codes in place of labels, "
+                f"or did the data change during fit?"
             )
         return to_signs(codes, len(self.classes)) if self.signs else codes.astype(np.float64)
 
@@ -336,7 +339,7 @@ def from_arrays(
         loader=ArrayLoader(X, y, weight, bounds),
         n_blocks=len(bounds) - 1,
         n_features=n_features,
-        sizes=tuple(int(size) for size in np.diff(bounds)),
+        sizes=tuple(stop - start for start, stop in pairwise(bounds)),
         block_nbytes=rows * n_features * X.itemsize,
         itemsize=X.itemsize,
         in_memory=True,

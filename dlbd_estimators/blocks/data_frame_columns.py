@@ -130,7 +130,8 @@ def check_numeric_dtype(name: str, dtype: np.dtype[Any], shown: Any = None) -> N
     if dtype.kind not in "biuf":
         raise TypeError(
             f"{name} has dtype {dtype if shown is None else shown}, but must be numeric. Encode "
-            f"its columns (one-hot, ordinal) and convert it with .astype('float64')."
+            f"text by OneHotEncoder or OrdinalEncoder of dlbd_estimators.preprocessing, or convert "
+            f"numbers with .astype('float64')."
         )
 
 

@@ -209,7 +209,8 @@ def refuse_lazy(**named: Any) -> None:
     if any(map(is_lazy, named.values())):
         raise TypeError(
             f"{' and '.join(named)} are lazy but X is in memory. Pass all of them as Dask "
-            f"collections, or none."
+            f"collections, or none. If X was lazy, too, a step before this model has loaded it: in "
+            f"place of a transformer of scikit-learn use that of dlbd_estimators.preprocessing."
         )
 
 
@@ -232,7 +233,7 @@ def check_container(name: str, block: Any, where: str = "", *, sparse: bool = Fa
     TypeError
         The block is such an array. The message explains what to do.
     """
-    if sparse and scipy.sparse.issparse(block):
+    if type(block) is np.ndarray or (sparse and scipy.sparse.issparse(block)):
         return
     location = f" in {where}" if where else ""
     if isinstance(block, np.ma.MaskedArray):

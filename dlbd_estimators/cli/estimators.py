@@ -93,8 +93,9 @@ def check_parameter(model: Any, key: str, option: str) -> None:
     """
     known = sorted(model.get_params(deep=False))
     if key not in known:
-        near = get_close_matches(key, known, 1)
-        guess = f"Did you mean {near[0]}? " if near else ""
+        folded = {name.casefold(): name for name in known}
+        near = get_close_matches(key.casefold(), folded, 1)
+        guess = f"Did you mean {folded[near[0]]}? " if near else ""
         raise click.BadParameter(
             f"{type(model).__name__} has no parameter {key!r}. {guess}It has {', '.join(known)}.",
             param_hint=option,

@@ -24,7 +24,10 @@ from dlbd_estimators.exceptions import NonFiniteValues
 )  # fmt: skip
 @click.option("--impute", is_flag=True, help="Replace missing values by the mean of their column.")
 @click.option("--standardize", is_flag=True, help="Scale each column to mean 0 and variance 1.")
-@click.option("--columns", metavar="A,B,...", help="Columns to train on; all by default.")
+@click.option(
+    "--columns", metavar="A,B,...",
+    help="Columns to train on, as `dlbd info DATA --head 1` names them; all by default.",
+)  # fmt: skip
 @split_option
 @click.option(
     "--cv", metavar="K", type=click.IntRange(2),
@@ -56,9 +59,15 @@ def fit(
 ) -> None:
     """Train ESTIMATOR on the data set DATA, and save it to FILE.
 
-    ESTIMATOR is a class of dlbd_estimators, such as LogisticRegression or Ridge. Rows are read
-    block by block, so DATA may be larger than memory. Its sample weights are used if it has any.
-    FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
+    Rows are read block by block, so DATA may be larger than memory. Its sample weights are used if
+    it has any. FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
+
+    \b
+    ESTIMATOR is a class of dlbd_estimators; -p sets the parameters in its docstring:
+      to predict classes  LogisticRegression, LogisticRegressionCV, RidgeClassifierCV,
+                          MLPClassifier
+      to predict numbers  LinearRegression, Ridge, RidgeCV, Lasso, LassoCV, ElasticNet,
+                          ElasticNetCV, MLPRegressor
 
     \b
     Examples:

@@ -77,15 +77,19 @@ class Commands(click.Group):
 @click.option("--traceback", is_flag=True, help="After an error, show where it was raised.")
 @click.version_option(package_name="dlbd-estimators", prog_name="dlbd")
 def main(traceback: bool) -> None:
-    """Train scikit-learn's models on data sets larger than memory.
+    """Train scikit-learn's models on data larger than memory.
+
+    Models are trained on data sets. A data set is a folder, or a place in an object store, that
+    `dlbd ingest` writes from tables.
 
     \b
-    From a stored data set to predictions:
-      dlbd info flights.zarr
-      dlbd fit flights.zarr LogisticRegression --standardize -o late.model
-      dlbd score late.model flights-2014.zarr
-      dlbd report late.model flights-2014.zarr -o late.html
-      dlbd predict late.model flights-2014.zarr -o late.parquet
+    From CSV files to predictions:
+      dlbd ingest 2013/*.csv -o flights.zarr --target late --report quality.html
+      dlbd ingest 2014/*.csv -o test.zarr --like flights.zarr
+      dlbd fit flights.zarr LogisticRegression --impute --standardize -o late.model
+      dlbd score late.model test.zarr
+      dlbd report late.model test.zarr -o late.html
+      dlbd predict late.model test.zarr -o late.parquet
 
     `dlbd COMMAND --help` explains a command.
     """

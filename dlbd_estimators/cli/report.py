@@ -14,7 +14,10 @@ from dlbd_estimators.cli.rows import open_for, split_option, targets
 @click.argument("model")
 @click.argument("data")
 @split_option
-@click.option("-o", "--out", default="report.html", show_default=True, metavar="FILE")
+@click.option(
+    "-o", "--out", default="report.html", show_default=True, metavar="FILE",
+    help="Where to write the page; an older page is replaced.",
+)  # fmt: skip
 @click.option("--title", help="Title of the page; the class of the model by default.")
 @as_json
 @where_it_runs

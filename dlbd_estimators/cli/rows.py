@@ -93,10 +93,12 @@ def targets(model: Any, data: Any, url: str) -> Any:
     if data.classes is not None:
         return data.labels
     if data.y.dtype.kind not in "biu":
+        column = data.target if isinstance(data.target, str) else "TARGET"
         raise TypeError(
             f"{url} has no classes, and its target {_target(data)}is {data.y.dtype}, but {name} "
-            f"predicts classes. Use a regressor, such as Ridge, or write the data set with "
-            f"integer codes and classes=, svmlight files with dlbd ingest --classes auto."
+            f"predicts classes. If its numbers are classes, say so when the rows are stored: dlbd "
+            f"ingest -c {column}:category, of svmlight files --classes auto, of arrays classes= "
+            f"and integer codes. To predict numbers, use a regressor, such as Ridge."
         )
     return data.y
 

@@ -20,6 +20,8 @@ from dlbd_estimators.monitoring.plugin import TOPIC
 
 #: Seconds within which a scheduler has to answer.
 CONNECT_SECONDS = 10.0
+#: Fewer bytes than the packages take that a worker imports: it would be restarted without end.
+_LEAST_MEMORY = 100_000_000
 #: Seconds between two checks of the connection to the scheduler.
 _LOOK_EVERY = 0.5
 #: By default Dask's workers return free memory to the system at once, and clearing the pages of new
@@ -121,11 +123,17 @@ def started(n_workers: int, memory: str) -> Iterator[None]:
     Raises
     ------
     ValueError
-        ``memory`` is not a size; or Dask requires encryption, but certificates are not configured.
+        ``memory`` is not a size, or too small; or Dask requires encryption, but certificates are
+        not configured.
     """
     if Security().require_encryption:
         _certificates("tls://127.0.0.1")
     limit = memory if memory == "auto" else parse_bytes(memory)
+    if isinstance(limit, int) and 0 < limit < _LEAST_MEMORY:
+        raise ValueError(
+            f"--memory {memory} is {limit:,} bytes, and a worker needs 200 MB for the imported "
+            f"packages alone: write a unit, such as --memory 2GB"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="dlbd-workers-") as scratch,
         dask.config.set(_KEEP_FREE_MEMORY),

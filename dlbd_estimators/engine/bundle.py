@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from dlbd_estimators.blocks.reused_memory import reusing_memory
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.cache import block_cache, keep_block
-from dlbd_estimators.engine.cost import Cost, decoding_seconds
+from dlbd_estimators.engine.cost import Cost, decoding_seconds, total
 from dlbd_estimators.engine.pass_progress import PassCounter
 from dlbd_estimators.engine.read_ahead import load_ahead, load_between
 from dlbd_estimators.engine.reduction_tree import reduce_range
@@ -77,16 +78,15 @@ def run_bundle(
 ) -> BundleResult[Partial]:
     """Evaluate a kernel on the blocks of a bundle; load the next block meanwhile."""
     began = time.perf_counter()
-    reading = Cost()
+    reading: list[Cost] = []
     cached = bundle.cache_nbytes > 0 and bundle.blocks.read_again
 
     def load(number: int) -> Any:
-        nonlocal reading
         if block_cache.has_ended(bundle.fit):
             # The fit was interrupted. Dask cancels tasks, but cannot stop one that is running.
             raise CancelledError(f"The fit has ended before block {bundle.indices[number]}.")
         block, cost = _load(bundle, bundle.indices[number], keep and cached)
-        reading += cost
+        reading.append(cost)
         return block
 
     def reduce(take: Callable[[], Any]) -> Partial:
@@ -108,11 +108,11 @@ def run_bundle(
     n_blocks = bundle.stop - bundle.start
     # Blocks of arrays in memory are views: loading them takes no time.
     stream = load_between if bundle.blocks.in_memory else load_ahead
-    with single_threaded_blas, reusing_memory():
+    with single_threaded_blas, nullcontext() if bundle.blocks.in_memory else reusing_memory():
         partial, waited = stream(load, n_blocks, reduce)
     seconds = time.perf_counter() - began
-    cost = replace(reading, n_tasks=1, n_blocks=n_blocks, seconds=seconds, waited=waited)
-    return BundleResult(partial, cost)
+    task = Cost(n_tasks=1, n_blocks=n_blocks, seconds=seconds, waited=waited)
+    return BundleResult(partial, total(task, *reading))
 
 
 def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Any, Cost]:

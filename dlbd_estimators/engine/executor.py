@@ -13,7 +13,7 @@ import dask.config
 
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.bundle import BundleResult
-from dlbd_estimators.engine.cost import Cost, TotalCost
+from dlbd_estimators.engine.cost import Cost, TotalCost, total
 from dlbd_estimators.engine.matrices import MatrixRoom, matrix_room
 from dlbd_estimators.engine.pass_progress import counted
 from dlbd_estimators.engine.passes import Pass, Round
@@ -159,7 +159,7 @@ class Executor(ABC):
         return PassResult(results, cost)
 
     def _count(self, began: float, ran: float, costs: Sequence[Cost]) -> Cost:
-        cost, done = sum(costs, Cost()), time.perf_counter()
+        cost, done = total(*costs), time.perf_counter()
         thread_seconds_available = (ran - began) * self.capacity()[1]
         self.spent += TotalCost(cost, done - began, done - ran, thread_seconds_available)
         return cost

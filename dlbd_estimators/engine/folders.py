@@ -121,9 +121,12 @@ class LocalFolder(Folder):
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(new, self._path / name)
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
                 new.unlink()
+            if isinstance(error, OSError) and error.errno is not None:
+                # Name the file that the user knows, not the temporary one.
+                raise OSError(error.errno, error.strerror, str(self._path / name)) from None
             raise
         folder = os.open(self._path, os.O_RDONLY)
         try:

@@ -113,7 +113,11 @@ def listening_to_passes(listener: PassListener) -> Iterator[None]:
 @contextmanager
 def counted(name: str, total: int) -> Iterator[None]:
     """Count the blocks of the pass that runs in a ``with`` block, if somebody listens."""
-    counter = PassCounter(name, total, _LISTENER.get())
+    listener = _LISTENER.get()
+    if listener is None:
+        yield
+        return
+    counter = PassCounter(name, total, listener)
     token = _CURRENT.set(counter)
     try:
         counter.begin()

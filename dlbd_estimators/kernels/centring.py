@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
-from dlbd_estimators.kernels.kernel import scratch, tile_rows
+from dlbd_estimators.kernels.kernel import Block, scratch, tile_rows
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.sparse_rows import is_sparse
 
@@ -44,6 +44,14 @@ def centre_of(
         centre: FloatArray = first + np.add.reduce(rest, axis=0) / len(rows)
         finite = np.isfinite(centre)
         return centre if finite.all() else np.where(finite, centre, 0.0)
+
+
+def centre_of_block(block: Block) -> FloatArray:
+    """Return ``centre_of(block.X, None)``; a block keeps it, because several passes ask for it."""
+    kept = vars(block)
+    if "centre" not in kept:
+        kept["centre"] = centre_of(block.X, None)
+    return np.asarray(kept["centre"])
 
 
 def is_near_zero(centre: FloatArray, rows: FloatArray, limit: float) -> bool:
@@ -111,7 +119,11 @@ class Centring:
         """Return the Hessian with respect to the parameters for centred features."""
         outputs, width = self.packing.shape
         if outputs == 1:  # arrays of four axes would take twice as long
-            return np.asarray(self.per_output(matrix[None])[0])
+            square = matrix.copy()
+            if self.packing.fit_intercept:
+                square[:-1] -= self.mean[:, None] * square[-1]
+                square[:, :-1] -= square[:, -1:] * self.mean
+            return square
         square = matrix.reshape(outputs, width, outputs, width).copy()
         if self.packing.fit_intercept:
             square[:, :-1] -= self.mean[:, None, None] * square[:, -1:]

@@ -38,13 +38,14 @@ class HalfBinomialLoss(Loss):
         if order < Order.GRADIENT:
             return Pointwise(value, None, None)
         complement = 1.0 / (1.0 + decay)
-        gradient = np.where(raw >= 0, complement, decay * complement)
+        smaller = decay * complement  # the probability of the less likely class
+        gradient = np.where(raw >= 0, complement, smaller)
         gradient -= y
         if weight is not None:
             gradient *= weight
         curvature = None
         if order >= Order.HESSIAN:
-            curvature = decay * complement * complement
+            curvature = smaller * complement
             if weight is not None:
                 curvature *= weight
             curvature = curvature.reshape(shape)

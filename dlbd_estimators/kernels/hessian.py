@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.centring import CENTRING_ROWS, centre_of, is_near_zero
-from dlbd_estimators.kernels.kernel import scratch
+from dlbd_estimators.kernels.centring import CENTRING_ROWS, centre_of_block, is_near_zero
+from dlbd_estimators.kernels.kernel import Block, scratch
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.repeated_row import RepeatedRow
@@ -46,8 +46,8 @@ class HessianSum:
         Order of the parameters.
     dtype : str
         ``"float32"`` or ``"float64"``: precision of a tile's products. Sums are float64.
-    block : ndarray of shape (n_rows, n_features)
-        The features of the block.
+    block : Block
+        The rows.
     size : int
         Number of rows of the largest tile.
     origin : ndarray of shape (n_features,) or None
@@ -62,7 +62,7 @@ class HessianSum:
         loss: Loss,
         packing: Packing,
         dtype: str,
-        block: Any,
+        block: Block,
         size: int,
         origin: FloatArray | None,
         per_output: int = 0,
@@ -91,7 +91,7 @@ class HessianSum:
             self.offset -= origin
         # Subtracted from the rows as they are stored, if their dtype is that of the products; else
         # from the rows in float64.
-        if block.dtype == self.dtype:
+        if block.X.dtype == self.dtype:
             self._subtracted = RepeatedRow(self._centre, self.dtype)
         else:
             self._subtracted = RepeatedRow(self.offset, np.float64)
@@ -101,21 +101,22 @@ class HessianSum:
             self._packing.n_features, _FEW_OUTPUTS
         )
 
-    def _centre_of(self, block: Any, size: int) -> FloatArray:
+    def _centre_of(self, block: Block, size: int) -> FloatArray:
         """Return the centre of a block, and take the memory for tiles of `size` rows."""
         n = self._packing.n_features
         self._source = scratch("source", (size, n), self.dtype)
         self._scaled = scratch("scaled", (size, n), self.dtype)
         self._product = scratch("product", (n, n), self.dtype)
         # In the dtype of the rows: subtracting it is then exact for any dtype of the products.
+        X = block.X
         centre: FloatArray = np.zeros(n)
         if self._packing.fit_intercept:
-            centre = centre_of(block, None)
+            centre = centre_of_block(block)
             # Rows of another dtype are copied in any case: then centring them costs nothing.
-            if block.dtype == self.dtype:
-                near = is_near_zero(centre, block[: min(size, CENTRING_ROWS)], _NEAR)
+            if X.dtype == self.dtype:
+                near = is_near_zero(centre, X[: min(size, CENTRING_ROWS)], _NEAR)
                 centre = np.zeros(n) if near else centre
-        return centre.astype(block.dtype)
+        return np.asarray(centre.astype(X.dtype))
 
     def centred(self, X: Any, narrow: Any) -> Any:
         """Return the rows of a tile minus their centre, in the precision of the products.
@@ -234,11 +235,12 @@ class HessianSum:
         products, border = self._products[index], self._borders[index]
         total = self._totals[index]
         square = np.empty((width, width))
-        square[:n, :n] = products
         if centre.any():  # each of these takes as long as the products of some hundred rows
-            outer = np.outer(centre, border - 0.5 * total * centre)
-            square[:n, :n] += outer
+            outer = centre[:, None] * (border - 0.5 * total * centre)
+            np.add(products, outer, out=square[:n, :n])
             square[:n, :n] += outer.T
+        else:
+            square[:n, :n] = products
         if width > n:
             square[:n, n] = square[n, :n] = border
             square[n, n] = total
@@ -255,10 +257,11 @@ class SparseHessianSum(HessianSum):
     def _multiplies_by_feature(self) -> bool:
         return False
 
-    def _centre_of(self, block: Any, size: int) -> FloatArray:
+    def _centre_of(self, block: Block, size: int) -> FloatArray:
         if not self._packing.fit_intercept:
             return np.zeros(self._packing.n_features)
-        return centre_of_full_columns(block.matrix)
+        rows: Any = block.X
+        return centre_of_full_columns(rows.matrix)
 
     def centred(self, X: Any, narrow: Any) -> Any:
         """Return the rows of a tile minus their centre, those that products are made of."""

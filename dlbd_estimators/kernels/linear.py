@@ -200,7 +200,7 @@ class LinearKernel(Kernel[LinearSums]):
             self.loss,
             self.packing,
             self.hessian_dtype,
-            block.X,
+            block,
             tile.most_rows,
             centre,
             self.per_output,

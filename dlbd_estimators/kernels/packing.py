@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,12 +22,12 @@ class Packing:
     n_features: int
     fit_intercept: bool
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """(n_outputs, number of parameters per output)."""
         return self.n_outputs, self.n_features + self.fit_intercept
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Length of the flat vector."""
         return self.shape[0] * self.shape[1]

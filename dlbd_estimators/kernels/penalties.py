@@ -35,8 +35,11 @@ class L2:
     def diagonal(self, packing: Packing) -> FloatArray:
         """Return the penalty's constant Hessian diagonal, in the packed order."""
         diagonal = np.zeros(packing.shape)
-        diagonal[:, : packing.n_features] = np.reshape(self.strength, (-1, 1))
-        return diagonal.ravel()
+        strength = self.strength
+        if isinstance(strength, np.ndarray):
+            strength = strength.reshape(-1, 1)
+        diagonal[:, : packing.n_features] = strength
+        return diagonal.reshape(-1)
 
     def value(self, packing: Packing, parameters: FloatArray) -> float:
         """Return the penalty at the packed ``parameters``."""

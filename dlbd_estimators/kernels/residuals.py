@@ -15,6 +15,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.linear_tiles import centred_tile, repeated
 
 
 class CentredModel(NamedTuple):
@@ -58,9 +59,9 @@ class ResidualKernel(Kernel[ResidualSums]):
         wide = scratch("wide", (min(size, block.n_rows), coef.shape[1]))
         sums = ResidualSums(0.0, np.zeros(len(coef)), np.zeros(len(coef)), np.zeros(coef.shape))
         targets = block.targets
+        subtracted = repeated(centre)
         for rows in tiles(block.n_rows, size):
-            X = wide[: len(block.X[rows])]
-            np.subtract(block.X[rows], centre, out=X)
+            X = centred_tile(block.X[rows], subtracted, wide)
             residual = targets[rows] - _predictions(X, coef) - level
             weighted = residual
             if block.weight is None:

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import column_or_1d
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
 from dlbd_estimators.base.parameters import (
@@ -17,6 +16,7 @@ from dlbd_estimators.base.parameters import (
     check_number,
     invalid_parameter,
 )
+from dlbd_estimators.base.user_warnings import warn_of_column_vector
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import ArrayLoader
 from dlbd_estimators.engine.select import executor_for
@@ -144,7 +144,7 @@ class L1SearchCV(LinearRegressorBase):
                     f"{type(self).__name__} for each target."
                 )
             if data.y_shape and isinstance(data.blocks.loader, ArrayLoader):
-                column_or_1d(data.blocks.loader.y, warn=True)  # only for its warning
+                warn_of_column_vector(data.blocks.loader.y)
             packing = Packing(1, data.blocks.n_features, bool(self.fit_intercept))
             with executor_for(data.blocks) as executor:
                 blocks, splits = divide_by_cv(self, data.blocks, executor)

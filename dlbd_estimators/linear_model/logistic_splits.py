@@ -25,10 +25,10 @@ from dlbd_estimators.linear_model.logistic_parameters import UNSET, check_parame
 from dlbd_estimators.linear_model.logistic_paths import SearchData
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.split_fits import Scaling, SplitFits
-from dlbd_estimators.solvers import Problem, Solution
+from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch
 from dlbd_estimators.solvers.smooth.logistic_search_state import LogisticSearchState
-from dlbd_estimators.solvers.smooth.path_sample import none_if_zero, packed_scale
+from dlbd_estimators.solvers.smooth.path_sample import packed_scale
 
 #: Largest error of a coefficient before the last step, which reduces it at least tenfold. Scores
 #: are then accurate to a millionth.
@@ -97,7 +97,7 @@ def fit_logistic_on_splits(
             options: dict[str, Any] = {"task": task, "model": _no_attributes, "advice": _ADVICE}
             solution = search(reader, executor, problem, solver, **options)
             state: Any = solution.state
-            test, train = _scores(executor, data, problem, state, also_train=train_scores)
+            test, train = _scores(executor, data, state, also_train=train_scores)
     paths = solver.paths(problem, state)
     unconverged = state.unconverged.any(axis=0)
     models: list[list[Any] | None] = [
@@ -147,7 +147,6 @@ def _scaled(executor: Executor, data: SearchData, scaling: Scaling) -> _Scaled:
 def _scores(
     executor: Executor,
     data: SearchData,
-    problem: Problem,
     state: LogisticSearchState,
     *,
     also_train: bool,
@@ -157,7 +156,7 @@ def _scores(
     assert state.scale is not None
     packing, splits = data.packing, data.splits
     models = state.models / packed_scale(packing, state.scale)
-    centre = none_if_zero(problem.with_known(state.known).centre)
+    centre = state.known.subtracted
     scored = [splits]
     if also_train:
         scored.append(Splits(splits.test, splits.train, splits.all_rows))

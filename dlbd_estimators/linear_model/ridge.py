@@ -136,7 +136,15 @@ class Ridge(IncrementalLeastSquares):
 
 def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
     """Return alpha as a float for all targets, or as an array with a float for each target."""
-    strength = np.asarray(alpha, dtype=np.float64)
+    given = np.asarray(alpha)
+    try:
+        if given.dtype.kind not in "biufO":
+            raise TypeError("a text, for example")
+        strength = given.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter(
+            estimator, "alpha", "a float in the range [0.0, inf)", "an array-like"
+        ) from error
     if strength.ndim > 1 or strength.size not in (1, n_outputs):
         raise ValueError(
             f"Number of targets and number of penalties do not correspond: {strength.size} != "

@@ -56,7 +56,7 @@ class FitEvents:
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self._listeners = list(listeners)
-        self._fit = uuid.uuid4().hex
+        self._fit = ""
         self._number = 0
         self._began = self._step_began = time.perf_counter()
         self._executor: Executor | None = None
@@ -96,6 +96,7 @@ class FitEvents:
         self._listeners += listeners
         if not self._listeners:
             return
+        self._fit = uuid.uuid4().hex
         n_workers, n_threads = executor.capacity()
         self._emit(
             "fit_started",

@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d
 from dlbd_estimators.base.number_predictions import NumberPredictions
 from dlbd_estimators.base.parameters import check_choice
 from dlbd_estimators.base.prediction import Finish
+from dlbd_estimators.base.user_warnings import warn_of_column_vector
 from dlbd_estimators.base.validation import Data, training_data
 from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.sources import is_lazy
@@ -98,7 +99,8 @@ class MLPRegressor(NumberPredictions, BaseMLP):
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         check_choice(self, "loss", tuple(NUMBERS))
         if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 and not is_lazy(y):
-            y = column_or_1d(y, warn=True)
+            warn_of_column_vector(y)
+            y = column_or_1d(y)
         return training_data(self, X, y, sample_weight, classify=False, reset=reset)
 
     def _targets(

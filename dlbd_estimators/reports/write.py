@@ -34,6 +34,10 @@ _COLUMNS = {
     "validation_score": ".4f",
     "seconds": ".3f",
 }
+_ERROR = (
+    "The error is the distance to the optimum: a bound or an estimate of the largest error of a "
+    "coefficient, relative to the largest coefficient. The fit ends when it is at most tol."
+)
 
 
 def report(
@@ -96,6 +100,8 @@ def report(
             f"or a pipeline that ends in one. For a GridSearchCV, pass its best_estimator_."
         )
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name the file of the page")
     try:  # in the folder of the target, so that a rename can replace the target at once
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -143,14 +149,16 @@ def _page(
 
 def _history(history: list[dict[str, float]]) -> Table:
     columns = [name for name in _COLUMNS if any(name in entry for entry in history)]
-    listed, note, half = history, "", _LISTED // 2
+    listed, notes, half = history, [], _LISTED // 2
     if len(history) > _LISTED:
         listed = [*history[:half], *history[-half:]]
-        note = f"The first and the last {half} of {len(history):,} steps."
+        notes.append(f"The first and the last {half} of {len(history):,} steps.")
     rows = [[_text(entry.get(name), _COLUMNS[name]) for name in columns] for entry in listed]
-    if note:
+    if notes:
         rows.insert(half, ["…"] + [""] * (len(columns) - 1))
-    return Table("Steps", [name.replace("_", " ") for name in columns], rows, note)
+    if "error" in columns:
+        notes.append(_ERROR)
+    return Table("Steps", [name.replace("_", " ") for name in columns], rows, " ".join(notes))
 
 
 def _text(value: float | None, form: str) -> str:

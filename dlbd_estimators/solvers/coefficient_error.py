@@ -45,14 +45,17 @@ def error_of_decrement(
         error.
     """
     packing = problem.packing
-    # Sizes of the errors and of the coefficients: the largest of each output, or of all outputs.
-    sizes = np.stack([np.sqrt(np.maximum(inverse_diagonal, 0.0)), np.abs(parameters)])
-    coefs = sizes.reshape(2, *packing.shape)[..., : packing.n_features] * np.sqrt(variance)
-    if not problem.loss.quadratic:
-        coefs = coefs.reshape(2, 1, -1)
-    errors, coef = coefs.max(axis=2, initial=0.0)
-    allowed = problem.unit * errors
+    spread = np.sqrt(variance)
+
+    def largest(sizes: FloatArray) -> FloatArray:
+        """Return the largest size, in standard units, of each output, or of all outputs."""
+        coefs = sizes.reshape(packing.shape)[:, : packing.n_features] * spread
+        groups = coefs if problem.loss.quadratic else coefs.reshape(1, -1)
+        return np.asarray(groups.max(axis=1, initial=0.0))
+
+    allowed = problem.unit * largest(np.sqrt(np.maximum(inverse_diagonal, 0.0)))
     varies = allowed > 0.0
     if not varies.any():
         return 1.0
-    return float((allowed / np.maximum(coef, _SMALLEST_SHARE * allowed))[varies].max())
+    relative = allowed / np.maximum(largest(np.abs(parameters)), _SMALLEST_SHARE * allowed)
+    return float(relative[varies].max())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
+
+import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.importance import ImportantRows
@@ -17,6 +20,12 @@ class Columns:
 
     mean: FloatArray
     variance: FloatArray
+
+    @cached_property
+    def norm_weights(self) -> FloatArray:
+        """Weights of the row norm: one over the variance; any positive weights are valid."""
+        varies = self.variance > 0
+        return np.asarray(1.0 / np.where(varies, self.variance, np.maximum(self.mean**2, 1.0)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,11 @@ class Known:
     total_weight: float | None = None
     unit: float = 1.0
     centre: FloatArray | None = None
+
+    @property
+    def subtracted(self) -> FloatArray | None:
+        """The centre; None if it is not known or zero, so that nothing is subtracted."""
+        return None if self.centre is None or not self.centre.any() else self.centre
 
 
 NOTHING_KNOWN = Known()

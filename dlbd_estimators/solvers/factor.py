@@ -23,11 +23,15 @@ _WORST_ERROR = 1e-3
 _DEPENDENT = 1e10
 #: Above this condition number, a matrix counts as singular: its smallest eigenvalues are rounding.
 _SINGULAR = 1e14
+#: The smallest normal float64.
+_TINY = float(np.finfo(np.float64).tiny)
+#: The machine epsilon of the dtypes of a Hessian.
+_EPSILON = {dtype: float(np.finfo(dtype).eps) for dtype in ("float32", "float64")}
 
 
 def rounding(dtype: str) -> float:
     """Return the error of a Hessian formed in ``dtype``, relative to its size."""
-    return 4 * float(np.finfo(dtype).eps)  # rounding of the entries, and of a tile's products
+    return 4 * _EPSILON[dtype]  # rounding of the entries, and of a tile's products
 
 
 def needs_float64(factor: Factor, dtype: str) -> bool:
@@ -114,10 +118,10 @@ class Factor:
             raise Diverged("The Hessian overflowed. Scale the columns of X.")
         if centring is not None:
             matrix = centring.matrix(matrix)
-        diagonal = np.diag(matrix).copy()
-        diagonal[~(diagonal > 0)] = 1.0
-        scale = 1.0 / np.sqrt(diagonal)
-        scaled = matrix * scale * scale[:, None]
+        diagonal = matrix.diagonal()
+        scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        scaled = matrix * scale
+        scaled *= scale[:, None]
         # LAPACK's own functions: those of `linalg` accept arrays of any dtype and number of axes,
         # and take several times as long for twenty columns.
         cholesky, failed_at = lapack.dpotrf(scaled, lower=True, clean=True)
@@ -125,7 +129,7 @@ class Factor:
             return cls._on_range(scaled, scale, centring, np.zeros((0, 0)), np.inf)
         norm = float(np.abs(scaled).sum(axis=0).max())
         reciprocal, _ = lapack.dpocon(cholesky, norm, uplo="L")
-        condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
+        condition = 1.0 / max(float(reciprocal), _TINY)
         if condition > _SINGULAR:
             return cls._on_range(scaled, scale, centring, cholesky, condition)
         empty = np.zeros((len(matrix), 0))
@@ -179,7 +183,7 @@ class Factor:
         if self.inverse is not None:
             return np.diag(self.inverse).copy()
         inverse, _ = lapack.dpotri(self.cholesky, lower=True)
-        return np.asarray(np.diag(inverse) * self.scale**2)
+        return np.asarray(inverse.diagonal() * self.scale**2)
 
     def variances(self, covariance: FloatArray) -> FloatArray:
         """Return the variances of a solution's entries, for centred features.

@@ -18,7 +18,8 @@ def replace(instance: Frozen, **changes: Any) -> Frozen:
     Parameters
     ----------
     instance : dataclass
-        All its fields are arguments of its ``__init__``.
+        All its fields are arguments of its ``__init__``, and it has no cached properties: the copy
+        would keep their values.
     **changes
         The new values, by field.
 
@@ -28,11 +29,13 @@ def replace(instance: Frozen, **changes: Any) -> Frozen:
         The class has no such field.
     """
     fields = vars(instance)
-    if not changes.keys() <= fields.keys():
+    copy = object.__new__(type(instance))
+    copied = vars(copy)
+    copied.update(fields)
+    copied.update(changes)
+    if len(copied) > len(fields):
         unknown = sorted(changes.keys() - fields.keys())
         raise TypeError(f"{type(instance).__name__} has no field {', '.join(unknown)}.")
-    copy = object.__new__(type(instance))
-    vars(copy).update(fields, **changes)
     complete = getattr(copy, "__post_init__", None)
     if complete is not None:
         complete()

@@ -13,7 +13,7 @@ a column is far from zero, and otherwise zero. Only :meth:`Problem.original` ret
 the original features.
 
 A :class:`Problem` never changes. The facts about the data that a pass finds are in its evaluation.
-A solver keeps them in its state, and continues with a new problem, :meth:`Problem.at` these facts.
+A solver keeps them in its state, and continues with :meth:`Problem.with_known`.
 """
 
 from __future__ import annotations
@@ -203,17 +203,15 @@ class Problem(BaseProblem):
             ellipsoid=ellipsoid,
             moments=moments or unknown,
             count_errors=self.may_separate,
-            centre=self.centre if self.centre.any() else None,
+            centre=self.known.subtracted,
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
             importance=importance,
         )
         outputs, width = self.packing.shape
-        n_entries = 0
+        n_entries = 0 if importance is None else importance.nbytes // 8
         if order >= Order.HESSIAN:
-            n_entries = outputs * width**2 if per_output else self.packing.size**2
-        if importance is not None:
-            n_entries += importance.nbytes // 8
+            n_entries += outputs * width**2 if per_output else self.packing.size**2
         sums: LinearSums = yield from self.ask(kernel, parameters, label, indices, n_entries)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
             assert sums.hessian is not None
@@ -282,8 +280,7 @@ class Problem(BaseProblem):
 
         ``dtype`` is the precision within a tile.
         """
-        centre = self.centre if self.centre.any() else None
-        kernel = HessianProductKernel(self.loss, self.packing, centre, dtype)
+        kernel = HessianProductKernel(self.loss, self.packing, self.known.subtracted, dtype)
         two = np.stack([parameters, vector])
         sums: ProductSums = yield from self.ask(kernel, two, label, indices)
         if dtype != "float64" and not np.isfinite(sums.product).all():  # too large for float32

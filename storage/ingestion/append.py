@@ -11,6 +11,7 @@ from storage.errors import InvalidData
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.kept_files import keeping_files
 from storage.ingestion.like_stored import RowsLikeStored
+from storage.ingestion.source_files import telling_changes
 from storage.metadata import check_readable
 from storage.opening import open_dataset
 
@@ -36,8 +37,10 @@ def append(
     The new rows come after those of the newest version. Stored chunks are not written again, except
     the last one of each array if it is not full; each task holds about one block.
 
-    Columns with a policy for duplicates are compared among the new rows, not with stored rows,
-    whose keys are not kept: a row whose key is stored already is stored once more.
+    Columns with a policy for duplicates are compared with the rows of all versions before, by the
+    hashes that the data set stores, and then among the new rows. A row whose value is stored
+    already is left out and counted in the report, or refused. Rows that policies have left out are
+    not stored, and not compared.
 
     Data sets that are open keep their rows, and old versions can still be opened. When an error is
     raised, or the process is killed, the newest version is the one before. If two processes append
@@ -70,13 +73,13 @@ def append(
     AppendConflict
         When another append was committed first.
     InvalidData
-        When raw rows cannot be read, or break a rule whose policy is an error.
+        When raw rows cannot be read, or break a rule whose policy is an error, or no row is left.
     ValueError, TypeError
         When names, shapes, lengths or dtypes are not those of the data set.
     DatasetNotFound, NotADataset, DatasetIncomplete
         When there is no data set to append to.
     ChunkCorrupt
-        When the last chunk of the data set is damaged.
+        When the last chunk of the data set is damaged, or hashes that the rows are compared with.
     DatasetReplaced
         When `data` was overwritten since it was opened.
     UnsupportedURL
@@ -86,6 +89,9 @@ def append(
     -----
     RuntimeWarning
         When the rows are stored, but an error kept zarr's own metadata at the version before.
+    UserWarning
+        When the new rows are only compared among themselves, because an earlier release has
+        ingested the data set and stored no hashes.
 
     Examples
     --------
@@ -101,15 +107,19 @@ def append(
     known = data if isinstance(data, Dataset) else open_dataset(data)
     with keeping_files(known.store) as files:
         rows = RowsLikeStored.of(known, source, y, sample_weight, csv, files)
-        return append_arrays(
-            known,
-            rows.X,
-            rows.y,
-            rows.sample_weight,
-            source=rows.source,
-            quality=_content(rows),
-            blocks_at_once=rows.blocks_at_once,
-        )
+        with telling_changes(rows.files):
+            return append_arrays(
+                known,
+                rows.X,
+                rows.y,
+                rows.sample_weight,
+                hashes=rows.hashes,
+                source=rows.source,
+                quality=_content(rows),
+                blocks_at_once=rows.blocks_at_once,
+                after=rows.after,
+                check=None if rows.files is None else rows.files.check,
+            )
 
 
 def _content(rows: RowsLikeStored) -> bytes | None:

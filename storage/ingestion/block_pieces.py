@@ -16,6 +16,7 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 
 from storage.ingestion.checked_rows import CleanRows
+from storage.ingestion.feature_columns import feature_rows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.recipe import Recipe
 
@@ -80,7 +81,7 @@ def block_parts(
 
 
 def encoding(parts: Sequence[Part], recipe: Delayed, key: tuple[str | int, ...]) -> Delayed:
-    """Return the task, named `key`, that reads the parts of a block and returns their X and y."""
+    """Return the task, named `key`, that reads the parts of a block; it returns X, y and hashes."""
     reads = [_Read(part.rows.read, len(part.rows.inputs), *part[1:]) for part in parts]
     inputs = [each for part in parts for each in part.rows.inputs]
     encode = delayed(partial(_encoded, reads), traverse=False)
@@ -88,19 +89,25 @@ def encoding(parts: Sequence[Part], recipe: Delayed, key: tuple[str | int, ...])
     return task
 
 
-def _encoded(reads: Sequence[_Read], recipe: Recipe, *inputs: Any) -> tuple[Any, Any]:
+def _encoded(reads: Sequence[_Read], recipe: Recipe, *inputs: Any) -> tuple[Any, Any, Any]:
     n_rows = sum(each.stop - each.start for each in reads)
     X = np.empty((n_rows, len(recipe.feature_names)))
     y = np.empty(n_rows, recipe.target_dtype)
+    hashes = np.empty((n_rows, recipe.n_words), np.uint64)
     left, at = iter(inputs), 0
     for read, n_inputs, start, stop in reads:
         rows = read(*islice(left, n_inputs))
         place = slice(at, at + stop - start)
         if isinstance(rows, CleanRows):
-            X[place], y[place] = recipe.encode_clean(rows.part(start, stop))
+            clean = rows.part(start, stop)
+            feature_rows(recipe.feature_columns(clean), 0, clean.n_rows, out=X[place])
+            y[place], found = recipe.target_values(clean), clean.hashes
         else:
-            encoded = recipe.encode(rows.table, rows.file, rows.duplicates)
+            encoded = recipe.encode(rows.table, rows.file, rows.duplicates, hashed=True)
             assert encoded.y is not None
             X[place], y[place] = encoded.X[start:stop], encoded.y[start:stop]
+            found = None if encoded.hashes is None else encoded.hashes[start:stop]
+        if found is not None:
+            hashes[place] = found
         at = place.stop
-    return X, y
+    return X, y, hashes

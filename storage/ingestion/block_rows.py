@@ -30,7 +30,7 @@ def rows_of_blocks(
     _, block_rows = plan_rows(
         max(n_rows, expected_rows or 0),
         X.row_nbytes,
-        X.row_nbytes_as_floats + y.row_nbytes,
+        X.row_nbytes_as_floats + y.row_nbytes + 8 * recipe.n_words,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
     )

@@ -15,6 +15,7 @@ from storage.ingestion.cells import Mask
 from storage.ingestion.column import Column
 from storage.ingestion.lookup import Lookup, joined_rows
 from storage.ingestion.rules import Checked, check_column
+from storage.ingestion.value_hashes import Hashes, compared_names, hashes_of_rows
 
 __all__ = ["CheckedRows", "CleanColumn", "CleanRows"]
 
@@ -48,18 +49,26 @@ class CleanRows:
         The columns.
     n_rows : int
         Number of rows.
+    hashes : ndarray of uint64 of shape (n_rows, n_words) or None
+        The hashes of the values that no two rows may share; None if there are none.
     """
 
     columns: Mapping[str, CleanColumn]
     n_rows: int
+    hashes: Hashes | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all values and masks."""
-        return sum(
+        """Bytes of all values, masks and hashes."""
+        return self.hashes_nbytes + sum(
             each.values.nbytes + (0 if each.missing is None else each.missing.nbytes)
             for each in self.columns.values()
         )
+
+    @property
+    def hashes_nbytes(self) -> int:
+        """Bytes of the hashes."""
+        return 0 if self.hashes is None else self.hashes.nbytes
 
     def __sizeof__(self) -> int:
         """Return the bytes in memory: Dask moves the largest results to disk if memory is short."""
@@ -75,7 +84,8 @@ class CleanRows:
             )
             for name, each in self.columns.items()
         }
-        return CleanRows(columns, min(stop, self.n_rows) - start)
+        hashes = None if self.hashes is None else self.hashes[start:stop]
+        return CleanRows(columns, min(stop, self.n_rows) - start, hashes)
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,8 @@ class CheckedRows:
         The rows that no policy leaves out.
     keys : frozenset of str
         The columns that only identify rows, and are not stored.
+    compared : tuple of str
+        The columns that forbid duplicates.
     """
 
     table: pa.Table
@@ -101,6 +113,7 @@ class CheckedRows:
     unmatched: tuple[Mask, ...]
     kept: Mask
     keys: frozenset[str] = frozenset()
+    compared: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -141,10 +154,16 @@ class CheckedRows:
             if join.unmatched == "drop":
                 drop |= mask
         keys = frozenset(name for name, column in columns.items() if column.kind == "key")
-        return cls(table, checked, tuple(unmatched), ~drop, keys)
+        return cls(table, checked, tuple(unmatched), ~drop, keys, compared_names(columns))
 
-    def clean(self) -> CleanRows:
-        """Return the values of the kept rows, without keys, which are not stored."""
+    def clean(self, *, hashed: bool = True) -> CleanRows:
+        """Return the values of the kept rows, without keys, which are not stored.
+
+        Parameters
+        ----------
+        hashed : bool, default=True
+            Whether the rows get the hashes of the columns that forbid duplicates.
+        """
         everything = bool(self.kept.all())
 
         def chosen(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -159,7 +178,11 @@ class CheckedRows:
             for name, each in self.columns.items()
             if name not in self.keys
         }
-        return CleanRows(columns, int(np.count_nonzero(self.kept)))
+        rows = np.flatnonzero(self.kept)
+        hashes = None
+        if hashed and self.compared:
+            hashes = hashes_of_rows(self.columns, self.compared, rows)
+        return CleanRows(columns, len(rows), hashes)
 
 
 def _declared(column: Column) -> tuple[str, ...] | None:

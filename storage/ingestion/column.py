@@ -89,9 +89,10 @@ class Column:
         Policy for a value that is none of the categories. ``"ignore"`` encodes it as 0 in each
         column.
     duplicates : {"allow", "error", "drop"}, default="allow"
-        Policy for a value that an earlier row has, in the order of the source. Missing values, rows
-        that other policies leave out, and rows of earlier calls are not compared. ``"error"`` and
-        ``"drop"`` need a further reading of this column.
+        Policy for a value that an earlier row has, in the order of the source; of appended rows,
+        also one that a stored row has. Missing values, and rows that other policies leave out, are
+        not compared. ``"error"`` and ``"drop"`` need a further reading of this column, and store
+        hashes of its values.
     unit : str, optional
         The unit of a number, such as ``"km/h"``. It is stored and shown, and converts nothing.
     scale : {"standard"}, optional

@@ -9,7 +9,7 @@ import numpy as np
 
 from storage.ingestion.column import Column
 from storage.ingestion.rules import RULES
-from storage.ingestion.tally import ColumnTally, Example
+from storage.ingestion.tally import Example, Tally
 from storage.quantiles import SHARES, quantile_name, quantiles_of
 
 __all__ = ["ColumnQuality"]
@@ -133,7 +133,7 @@ class ColumnQuality:
         return str(np.datetime64(round(value * 1e6), "us").astype("M8[s]"))
 
     @classmethod
-    def of(cls, name: str, column: Column, found: ColumnTally) -> ColumnQuality:
+    def of(cls, name: str, column: Column, tally: Tally) -> ColumnQuality:
         """Return the quality of a column whose values were counted.
 
         Parameters
@@ -142,15 +142,16 @@ class ColumnQuality:
             Name of the column.
         column : Column
             Declaration of the column.
-        found : ColumnTally
-            Counts of the column.
+        tally : Tally
+            Counts of all columns.
 
         Returns
         -------
         ColumnQuality
             The counts and the policies.
         """
-        summary, numbers = found.summary, (None, None, None, None)
+        found, summary = tally.columns[name], tally.numbers.summary_of(name)
+        numbers = (None, None, None, None)
         count = sum((found.categories or {}).values()) + (found.n_values or 0)
         if summary is not None and summary.count[0]:
             count = int(summary.count[0])
@@ -160,7 +161,7 @@ class ColumnQuality:
             )  # type: ignore[assignment]  # fmt: skip
         quantiles, error = None, 0.0
         if numbers[0] is not None:
-            values, error = quantiles_of(found.sketches)
+            values, error = quantiles_of(tally.numbers.sketches_of(name))
             quantiles = dict(zip(_NAMES, values, strict=True))
         policies = {rule: str(getattr(column, rule)) for rule in RULES}
         return cls(

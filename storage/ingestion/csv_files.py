@@ -23,6 +23,17 @@ __all__ = ["CSVBlock", "csv_blocks", "read_header"]
 _UTF8_MARK = b"\xef\xbb\xbf"
 #: Encodings in which a byte 10 may be part of a character.
 _WIDE = ("utf-16", "utf-32", "utf-7")
+#: What begins files that are no text, or not one that can be cut into lines.
+_OTHER_FILES = {
+    b"\xff\xfe": "UTF-16: convert it to UTF-8 first, e.g. with iconv",
+    b"\xfe\xff": "UTF-16: convert it to UTF-8 first, e.g. with iconv",
+    b"PK\x03\x04": "a zip archive, as workbooks of Excel are: export it as CSV, or give it a name "
+    "that ends in .zip if it holds one CSV file",
+    b"\x1f\x8b": "compressed by gzip: give it a name that ends in .gz",
+    b"BZh9": "compressed by bzip2: give it a name that ends in .bz2",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: give it a name that ends in .zst",
+    b"PAR1": "a Parquet file: give it a name that ends in .parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class CSVBlock(LineBlock):
             When the file lacks a column, or its bytes cannot be decoded.
         """
         with opened(self.filesystem, self.path) as file:
-            names, begin = _header(file, self.path, self.form)
+            names, begin, n_header = _header(file, self.path, self.form)
             data = self.lines(file, begin)
         if not names:  # an empty file
             return Rows(pa.table({each: pa.nulls(0) for each in columns}), self.path, "line", 0)
@@ -61,7 +72,7 @@ class CSVBlock(LineBlock):
                 f"{first_texts(names, 8)}. Leave the column out with features=, or ingest the "
                 f"files apart"
             )
-        return self._parsed(_text(data, self), names, columns)
+        return self._parsed(_text(data, self), names, columns, 0 if self.start else n_header)
 
     def beginning(self, nbytes: int) -> CSVBlock:
         """Return a block of the first bytes only, unless the file must be read as a whole."""
@@ -71,13 +82,14 @@ class CSVBlock(LineBlock):
 
     def lines_before(self) -> int:
         """Count the lines of the file before those of the block: the header, too."""
-        return super().lines_before() + self._n_header_lines
+        if self.start:
+            return super().lines_before()
+        with opened(self.filesystem, self.path) as file:
+            return _header(file, self.path, self.form)[2]
 
-    @property
-    def _n_header_lines(self) -> int:
-        return int(self.form.names is None and self.start == 0)
-
-    def _parsed(self, data: Text, names: Sequence[str], columns: Sequence[str]) -> Rows:
+    def _parsed(
+        self, data: Text, names: Sequence[str], columns: Sequence[str], n_header: int
+    ) -> Rows:
         skipped: list[tuple[int, str]] = []
         self._refuse_nul(data)
         n_lines = count_lines(data)
@@ -91,13 +103,12 @@ class CSVBlock(LineBlock):
         if passed_over and n_lines > table.num_rows + len(skipped) + len(empty):
             self._refuse_long_fields(data)
         malformed = tuple((nth_unskipped(empty, number), text) for number, text in skipped)
-        total, first = n_lines + self._n_header_lines, 1 + self._n_header_lines
         return Rows(
             table,
             self.path,
             "line",
-            total,
-            first,
+            n_lines + n_header,
+            1 + n_header,
             malformed,
             empty,
             numbers=self.numbers,
@@ -108,10 +119,7 @@ class CSVBlock(LineBlock):
         position = data.find(b"\0")
         if position >= 0:
             line = self.lines_before() + data.count(b"\n", 0, position) + 1
-            raise InvalidData(
-                f"line {line:,} of {self.path} has a byte 0, which no text has: the file is "
-                f"damaged, or UTF-16 without a mark. Convert it to UTF-8 first, e.g. with iconv"
-            )
+            raise _byte_0(self.path, line)
 
     def _refuse_long_fields(self, data: Text) -> None:
         """Refuse a quoted field that goes on after the end of its line.
@@ -154,30 +162,42 @@ def read_header(block: CSVBlock) -> tuple[str, ...]:
         return _header(file, block.path, block.form)[0]
 
 
-def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int]:
-    """Return the names of the columns, and the position of the first line of values."""
+def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int, int]:
+    """Return the names of the columns, and the bytes and lines before the first line of values.
+
+    Empty lines before the header are passed over, as those between values are.
+    """
     if codecs.lookup(form.encoding).name.startswith(_WIDE):
         raise InvalidData(
             f"{path} is declared as {form.encoding}, in which a file cannot be cut into lines "
             f"before it is decoded: convert it to UTF-8 first, e.g. with iconv"
         )
     if form.names is not None:
-        return tuple(form.names), 0
-    line = file.readline()
-    first = line.removeprefix(_UTF8_MARK).rstrip(b"\r\n")
-    if not first:
-        return (), len(line)
+        return tuple(form.names), 0, 0
+    first, begin, n_lines = b"", 0, 0
+    while not first:
+        line = file.readline()
+        if not line:
+            return (), begin, n_lines
+        first = line.removeprefix(_UTF8_MARK).rstrip(b"\r\n")
+        begin, n_lines = begin + len(line), n_lines + 1
+    for mark, what in _OTHER_FILES.items():
+        if first.startswith(mark):
+            raise InvalidData(f"{path} is not a CSV file, but {what}")
+    if b"\0" in first:
+        raise _byte_0(path, n_lines)
     try:
         text = first.decode(form.encoding)
     except UnicodeDecodeError as error:
-        raise _wrong_encoding(path, 1, form, error) from error
+        raise _wrong_encoding(path, n_lines, form, error) from error
     if "\r" in text:
         raise InvalidData(
             f"lines of {path} end with a carriage return only, as on old computers: replace each "
             f"by a line feed, e.g. tr '\\r' '\\n' < old.csv > new.csv"
         )
     names = next(csv.reader([text], delimiter=form.delimiter, quotechar=form.quotechar))
-    return check_names([name.strip() for name in names], f"the header of {path}"), len(line)
+    stripped = check_names([name.strip() for name in names], f"the header of {path}")
+    return stripped, begin, n_lines
 
 
 def _text(data: Text, block: CSVBlock) -> Text:
@@ -191,6 +211,13 @@ def _text(data: Text, block: CSVBlock) -> Text:
         before = block.lines_before() + int(data[: error.start].count(b"\n"))
         raise _wrong_encoding(block.path, before + 1, block.form, error) from error
     return data if utf8 else text.encode()
+
+
+def _byte_0(path: str, line: int) -> InvalidData:
+    return InvalidData(
+        f"line {line:,} of {path} has a byte 0, which no text has: the file is damaged, or UTF-16 "
+        f"without a mark. Convert it to UTF-8 first, e.g. with iconv"
+    )
 
 
 def _wrong_encoding(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -56,9 +55,14 @@ class CSVFormat:
 
     def __post_init__(self) -> None:
         for name in ("delimiter", "quotechar"):
-            if len(getattr(self, name)) != 1:
-                raise ValueError(f"{name} must be one character, got {getattr(self, name)!r}")
-        codecs.lookup(self.encoding)
+            text = getattr(self, name)
+            if len(text) != 1 or not text.isascii() or text in "\r\n\0":
+                raise ValueError(f"{name} must be one ASCII character within a line, got {text!r}")
+        if self.delimiter == self.quotechar:
+            raise ValueError(
+                f"delimiter and quotechar are both {self.quotechar!r}, and must differ"
+            )
+        "".encode(self.encoding)  # refuses what is no encoding of texts
         if self.on_bad_lines not in ("error", "skip"):
             raise ValueError(f"on_bad_lines must be 'error' or 'skip', got {self.on_bad_lines!r}")
         if self.names is not None:

@@ -3,6 +3,8 @@
 Each partition makes a hash of each value and divides the hashes into buckets, so that equal values
 are in the same bucket. A task compares the hashes of a bucket in all partitions. The hashes stay
 with the workers: this process only gets a mask of the rows, compressed.
+
+Rows that are appended are also compared with the stored rows, which come before them.
 """
 
 from __future__ import annotations
@@ -28,18 +30,20 @@ from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import in_one_layer
 from storage.ingestion.rows import Rows
-from storage.ingestion.rules import Checked
+from storage.ingestion.stored_hashes import StoredHashes
+from storage.ingestion.value_hashes import (
+    Hashes,
+    compared_names,
+    hashes_of,
+    is_missing,
+    word_ranges,
+)
 from storage.progress import stage
 
 __all__ = ["Duplicates"]
 
-Hashes = npt.NDArray[np.uint64]
-
 # With more buckets a comparison needs less memory, but each partition gives a task for each bucket.
 _MAX_BUCKETS = 8
-#: Keys of two SipHash functions: 64 bits of each. Two of 10**10 texts have the same 128 bits with a
-#: probability below 10**-18.
-_HASH_KEYS = ("duplicates of a ", "value of columns")
 
 
 class _PackedMask(NamedTuple):
@@ -68,7 +72,7 @@ _Masks = Mapping[str, _PackedMask]
 
 @dataclass(frozen=True)
 class Duplicates:
-    """The rows whose value of a column an earlier row of the source has.
+    """The rows whose value of a column an earlier row of the source, or a stored row, has.
 
     Attributes
     ----------
@@ -84,6 +88,7 @@ class Duplicates:
         read: Callable[[Sequence[str]], Sequence[LazyRows]],
         plan: Mapping[str, Column],
         joins: tuple[Lookup, ...],
+        stored: StoredHashes | None = None,
     ) -> Duplicates:
         """Compare the values of all rows, if a column forbids duplicates.
 
@@ -97,13 +102,17 @@ class Duplicates:
             The rules of each column that is used.
         joins : tuple of Lookup
             The tables to join.
+        stored : StoredHashes or None
+            The rows that come before those of the source; None if there are none.
 
         Raises
         ------
         InvalidData
             When raw data cannot be read.
+        ChunkCorrupt
+            When stored hashes are damaged.
         """
-        names = [name for name, column in plan.items() if column.duplicates != "allow"]
+        names = compared_names(plan)
         # Columns that may leave out rows are checked, too: their rows are not compared.
         columns = {
             name: column for name, column in plan.items() if name in names or column.may_drop
@@ -121,10 +130,15 @@ class Duplicates:
         ]
         choose = [delayed(itemgetter(bucket), traverse=False) for bucket in range(n_buckets)]
         parts = in_one_layer([each(part) for each in choose for part in hashed], hashed)
-        repeated = delayed(_repeated, traverse=False)
-        buckets = [
-            repeated(*parts[start : start + len(rows)]) for start in range(0, len(parts), len(rows))
-        ]
+        buckets = []
+        for start in range(0, len(parts), len(rows)):
+            new = parts[start : start + len(rows)]
+            before = []
+            if stored is not None:
+                before = stored.among(delayed(_first_words, traverse=False)(*new),
+                                      word_ranges(plan))  # fmt: skip
+            repeated = delayed(partial(_repeated, len(before)), traverse=False)
+            buckets.append(repeated(*before, *new))
         with stage("compare", n_buckets):
             found = compute(*buckets)
         return cls(tuple(map(_joined, zip(*found, strict=True))))
@@ -172,8 +186,8 @@ def _hashed(n_buckets: int, compared: _Compared, rows: Rows) -> list[dict[str, _
     found: list[dict[str, _Values]] = [{} for _ in range(n_buckets)]
     for name in compared.names:
         column = checked.columns[name]
-        chosen = np.flatnonzero(checked.kept & ~_missing(column.values))
-        hashes = _hashes(column, chosen)
+        chosen = np.flatnonzero(checked.kept & ~is_missing(column.values))
+        hashes = hashes_of(column, chosen)
         bucket_of = _spread(hashes[0]) % np.uint64(n_buckets)
         for bucket, values in enumerate(found):
             inside = bucket_of == bucket
@@ -181,30 +195,6 @@ def _hashed(n_buckets: int, compared: _Compared, rows: Rows) -> list[dict[str, _
                 len(checked.kept), chosen[inside].astype(np.uint32), hashes[:, inside]
             )
     return found
-
-
-def _missing(values: npt.NDArray[Any]) -> Mask:
-    if values.dtype.kind == "i":
-        return values < 0
-    missing: Mask = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
-    return missing
-
-
-def _hashes(column: Checked, rows: npt.NDArray[np.intp]) -> Hashes:
-    """Return the hashes of the values in some rows: of numbers and times, their 64 bits."""
-    values = column.values[rows]
-    if values.dtype.kind != "i":
-        # -0.0 + 0.0 is 0.0, which has other bits than -0.0.
-        values = values if values.dtype.kind == "M" else values + 0.0
-        return np.ascontiguousarray(values).view(np.uint64)[None]
-    import pandas as pd
-
-    texts = np.array(column.texts, dtype=object)
-    words = [
-        pd.util.hash_array(texts, encoding="utf8", hash_key=key, categorize=False)
-        for key in _HASH_KEYS
-    ]
-    return np.stack(words).reshape(len(_HASH_KEYS), -1)[:, values]
 
 
 def _spread(words: Hashes) -> Hashes:
@@ -215,13 +205,27 @@ def _spread(words: Hashes) -> Hashes:
     return spread
 
 
-def _repeated(*parts: Mapping[str, _Values]) -> list[dict[str, _PackedMask]]:
-    """Return the rows of each partition whose value in this bucket an earlier row has."""
-    found: list[dict[str, _PackedMask]] = [{} for _ in parts]
-    for name in parts[0]:
-        values = [part[name] for part in parts]
-        hashes = np.concatenate([each.hashes for each in values], axis=1)
-        # The sort is stable: equal values stay in the order of the source, and the first is kept.
+def _first_words(*parts: Mapping[str, _Values]) -> dict[str, Hashes]:
+    """Return by column the sorted distinct first words of the values of all partitions."""
+    return {
+        name: np.unique(np.concatenate([part[name].hashes[0] for part in parts]))
+        for name in parts[0]
+    }
+
+
+def _repeated(n_stored: int, *parts: Mapping[str, Any]) -> list[dict[str, _PackedMask]]:
+    """Return the rows of each partition whose value in this bucket an earlier row has.
+
+    The first `n_stored` parts have the hashes of stored rows by column, the others the values of a
+    partition.
+    """
+    before, new = parts[:n_stored], parts[n_stored:]
+    found: list[dict[str, _PackedMask]] = [{} for _ in new]
+    for name in new[0]:
+        values: list[_Values] = [part[name] for part in new]
+        stored: list[Hashes] = [part[name] for part in before]
+        hashes = np.concatenate([*stored, *(each.hashes for each in values)], axis=1)
+        # The sort is stable: equal values stay in the order of the rows, and the first is kept.
         order = np.lexsort(hashes)
         equal = np.ones(max(0, len(order) - 1), bool)
         for word in hashes:
@@ -229,6 +233,7 @@ def _repeated(*parts: Mapping[str, _Values]) -> list[dict[str, _PackedMask]]:
             equal &= ordered[1:] == ordered[:-1]
         repeated = np.zeros(len(order), bool)
         repeated[order[1:][equal]] = True
+        repeated = repeated[sum(each.shape[1] for each in stored) :]
         ends = np.cumsum([len(each.rows) for each in values])
         for masks, each, part in zip(found, values, np.split(repeated, ends[:-1]), strict=True):
             if part.any():

@@ -25,8 +25,10 @@ from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selected_rows import select_rows
 from storage.ingestion.selection import RowSelection
 from storage.ingestion.source import Source
+from storage.ingestion.source_files import ListedFiles
 from storage.ingestion.split_record import SplitRecord
 from storage.ingestion.splits import Splits, of_all_splits, without_lines
+from storage.ingestion.stored_hashes import StoredHashes
 from storage.ingestion.tally import Tally
 
 __all__ = ["EncodedSource", "encode_source", "read_rows", "reader_of", "rows_by_split"]
@@ -44,18 +46,24 @@ class EncodedSource:
         What was found in the raw rows.
     X, y : dask.array.Array
         The kept rows, those of each split together; they are encoded when they are computed.
+    hashes : dask.array.Array or None
+        The hashes of these rows; None if no column forbids duplicates.
     blocks_at_once : int or None
         Most blocks that one computation may write; None means all.
     splits : SplitRecord or None
         What was found in each split; None if there are no splits.
+    files : ListedFiles or None
+        Files of which some are read several times, so that they must not change until the end.
     """
 
     recipe: Recipe
     report: QualityReport
     X: DaskArray
     y: DaskArray
+    hashes: DaskArray | None
     blocks_at_once: int | None
     splits: SplitRecord | None = None
+    files: ListedFiles | None = None
 
     @property
     def description(self) -> str:
@@ -72,6 +80,7 @@ def encode_source(
     joins: tuple[Lookup, ...] = (),
     files: KeptFiles | None = None,
     blocks: Callable[[Recipe, int], Sequence[int]] | None = None,
+    stored: StoredHashes | None = None,
 ) -> EncodedSource:
     """Count the rows of a source, and return them encoded.
 
@@ -94,6 +103,9 @@ def encode_source(
     blocks : callable or None
         Takes the steps and the number of kept rows, and returns the number of rows of each block
         that will be written; None means that it is not known.
+    stored : StoredHashes or None
+        The rows that are stored already, for columns that forbid duplicates; None if there are
+        none, or the rows of the source are only compared among themselves.
 
     Raises
     ------
@@ -103,7 +115,7 @@ def encode_source(
     joins = given.joins if given is not None else joins
     read = reader_of(source, plan, rows, joins)
     columns = columns_to_read([*plan], joins)
-    duplicates = Duplicates.of(read, plan, joins)
+    duplicates = Duplicates.of(read, plan, joins, stored)
     splits = rows if isinstance(rows, Splits) else None
     counting = _Counting(duplicates.marked(read(columns)), source.sizes, joins, csv, files, splits)
     counted = counting.by(plan)
@@ -128,7 +140,7 @@ def encode_source(
     parts, n_kept = rows_by_split(counted, again, counting.numbers)
     n_rows = sum(n_kept)
     lengths = blocks(recipe, n_rows) if blocks is not None and n_rows else ()
-    X, y = encoded_arrays(recipe, parts, n_kept, lengths)
+    arrays = encoded_arrays(recipe, parts, n_kept, lengths)
     found = None
     if splits is not None:
         reports = {
@@ -140,7 +152,9 @@ def encode_source(
     # Shared tasks would run again in each computation. But in one computation with several splits,
     # the rows of later splits would wait in memory while those of the first one are written.
     at_once = None if source.may_share_tasks and splits is None else blocks_at_once()
-    return EncodedSource(recipe, report, X, y, at_once, found)
+    several = bool(duplicates.partitions) or len(counted.kept) < len(parts)
+    listed = source.files if several else None
+    return EncodedSource(recipe, report, *arrays, at_once, found, listed)
 
 
 @dataclass(frozen=True)

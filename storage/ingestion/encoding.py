@@ -86,7 +86,7 @@ def _encoded(
     wanted: list[str], columns: tuple[int, ...] | None, where: str, recipe: Recipe, raw: Any
 ) -> Encoded:
     table = raw.select(wanted) if isinstance(raw, pa.Table) else table_of_frame(raw, wanted, where)
-    X, y, kept = recipe.encode(table, where)
+    X, y, kept, _ = recipe.encode(table, where)
     return Encoded(X if columns is None else X[:, list(columns)], y, kept)
 
 

@@ -28,8 +28,8 @@ class FeatureColumns(Protocol):
     def n_columns(self) -> int:
         """Number of columns."""
 
-    def write(self, start: int, tile: Floats, first: int) -> None:
-        """Write the rows from `start` on into a tile of zeros, from its column `first` on."""
+    def rows(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows of these columns."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,9 @@ class Values:
         """Number of columns."""
         return int(self.columns.shape[1])
 
-    def write(self, start: int, tile: Floats, first: int) -> None:
-        """Write the rows from `start` on into a tile, from its column `first` on."""
-        rows = self.columns[start : start + len(tile)]
-        # NumPy copies a column faster as an array of one dimension.
-        for place in range(self.n_columns):
-            tile[:, first + place] = rows[:, place]
+    def rows(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows of these columns."""
+        return self.columns[start:stop]
 
 
 @dataclass(frozen=True)
@@ -74,23 +71,29 @@ class Indicators:
 
     MISSING = -2
 
-    def write(self, start: int, tile: Floats, first: int) -> None:
-        """Write the rows from `start` on into a tile of zeros, from its column `first` on."""
-        positions = self.positions[start : start + len(tile)]
-        rows = np.flatnonzero(positions >= 0)
+    def rows(self, start: int, stop: int) -> Floats:
+        """Return rows of these columns."""
+        positions = self.positions[start:stop]
+        rows = np.zeros((len(positions), self.n_columns))
+        ones = np.flatnonzero(positions >= 0)
         # With one index for each value, NumPy is several times faster than with two.
-        tile.reshape(-1)[rows * tile.shape[1] + (first + positions[rows])] = 1
-        gaps = np.flatnonzero(positions == self.MISSING)
-        tile[gaps, first : first + self.n_columns] = np.nan
+        rows.reshape(-1)[ones * self.n_columns + positions[ones]] = 1
+        rows[np.flatnonzero(positions == self.MISSING)] = np.nan
+        return rows
 
 
-def feature_rows(columns: Sequence[FeatureColumns], start: int, stop: int) -> Floats:
-    """Return these rows of X, whose columns are those of each raw column in turn."""
-    *firsts, n_columns = np.cumsum([0, *(each.n_columns for each in columns)]).tolist()
-    X = np.zeros((stop - start, n_columns))
+def feature_rows(
+    columns: Sequence[FeatureColumns], start: int, stop: int, out: Floats | None = None
+) -> Floats:
+    """Return these rows of X, whose columns are those of each raw column in turn.
+
+    They are written to `out` if it is given, and to new memory if not.
+    """
+    n_columns = sum(each.n_columns for each in columns)
+    X = np.empty((stop - start, n_columns)) if out is None else out
     step = max(1, _TILE_VALUES // max(1, n_columns))
     for row in range(start, stop, step):
-        tile = X[row - start : row - start + step]
-        for each, first in zip(columns, firsts, strict=True):
-            each.write(row, tile, first)
+        end = min(row + step, stop)
+        tile = X[row - start : end - start]
+        np.concatenate([each.rows(row, end) for each in columns], axis=1, out=tile)
     return X

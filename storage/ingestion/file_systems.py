@@ -63,7 +63,7 @@ def file_system(url: str) -> tuple[Any, str]:
             f"'dlbd-estimators[cloud]'), and {reason}"
         ) from None
     files: Any = RemoteFiles
-    path = url if scheme in _WEB else rest
+    path = url if scheme in _WEB else rest.rstrip("/")
     return files(scheme, client_options={"allow_http": allows_http(url)}), path
 
 

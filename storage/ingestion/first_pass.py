@@ -46,7 +46,7 @@ _FILE_NBYTES = 2**28
 class _Place(NamedTuple):
     """Where the clean rows of a partition are kept if they take no more than so many bytes.
 
-    A place without a folder is in memory.
+    A place without a folder is in memory. In a folder, hashes take bytes of their own.
     """
 
     nbytes: int
@@ -233,7 +233,10 @@ def _count(
             clean.append(checked.clean())
         else:
             name = _file_name(split, number)
-            in_files.append(keep_rows(place.folder, name, checked.clean(), place.nbytes))
+            found = checked.clean()
+            in_files.append(
+                keep_rows(place.folder, name, found, place.nbytes + found.hashes_nbytes)
+            )
     in_memory = (
         place is not None
         and place.folder is None

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
-from storage.group import INGEST
 from storage.ingestion.block_rows import rows_of_blocks
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
@@ -24,10 +23,11 @@ from storage.ingestion.joined_tables import load_tables
 from storage.ingestion.kept_files import keeping_files
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.plan import columns_of_recipe, planned_columns
-from storage.ingestion.record import IngestRecord
+from storage.ingestion.record import IngestRecord, files_of_ingest
 from storage.ingestion.record_file import record_content
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
 from storage.ingestion.source import Source
+from storage.ingestion.source_files import telling_changes
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.splits import named_splits
 from storage.ingestion.svmlight_format import SVMLightFormat
@@ -239,7 +239,7 @@ def ingest(
     else:
         plan = columns_of_recipe(found, given)
     blocks = partial(rows_of_blocks, dtype, chunk_nbytes, block_nbytes, expected_rows)
-    with keeping_files(store_at(url)) as files:
+    with telling_changes(found.files), keeping_files(store_at(url)) as files:
         uncounted = UncountedSource.of(found, plan, given, named or rows, lookups)
         encoded = uncounted or encode_source(
             found, plan, given, named or rows, csv, lookups, files, blocks
@@ -250,6 +250,7 @@ def ingest(
             url,
             encoded.X,
             encoded.y,
+            hashes=encoded.hashes,
             feature_names=recipe.feature_names,
             target=recipe.target.name,
             classes=recipe.target.classes,
@@ -260,11 +261,11 @@ def ingest(
             block_nbytes=block_nbytes,
             expected_rows=expected_rows,
             overwrite=overwrite,
-            more_files=lambda dataset_id: {
-                INGEST: IngestRecord(recipe, encoded.report, rows, encoded.splits).to_bytes(
-                    dataset_id
-                )
-            },
+            more_files=lambda dataset_id: files_of_ingest(
+                IngestRecord(recipe, encoded.report, rows, encoded.splits),
+                encoded.files,
+                dataset_id,
+            ),
             signature=_signature(found, csv, encoded, rows),
             resume=resume,
             blocks_at_once=encoded.blocks_at_once,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.ingestion.column import Column
+from storage.ingestion.number_tally import NumberTally
 from storage.ingestion.rules import RULES
 from storage.ingestion.tally import (
     EXAMPLES,
@@ -21,12 +22,8 @@ from storage.ingestion.tally import (
     Tally,
     some_categories,
 )
-from storage.quantiles import QuantileSketch
 
 __all__ = ["joined"]
-
-#: Most sketches of a column in a tally of several partitions. They take 128 KiB.
-_MAX_SKETCHES = 64
 
 
 def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
@@ -58,6 +55,7 @@ def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
             for parts in zip(*(each.joins for each in placed), strict=True)
         ),
         sum(each.n_outside for each in tallies),
+        NumberTally.joined([each.numbers for each in tallies]),
     )
 
 
@@ -69,6 +67,8 @@ def _moved(tally: Tally, begun: Mapping[str, int]) -> Tally:
 
     columns = {
         name: replace(each, examples={rule: moved(some) for rule, some in each.examples.items()})
+        if each.examples
+        else each
         for name, each in tally.columns.items()
     }
     return replace(
@@ -82,10 +82,6 @@ def _moved(tally: Tally, begun: Mapping[str, int]) -> Tally:
 
 def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally:
     rules = [rule for rule in RULES if any(rule in part.broken for part in parts)]
-    summaries = [part.summary for part in parts if part.summary is not None]
-    summary = summaries[0] if summaries else None
-    for each in summaries[1:]:
-        summary = each if summary is None else summary.joined(each)
     categories = None
     crowded = any(part.crowded for part in parts)
     if any(part.categories is not None for part in parts):
@@ -99,19 +95,10 @@ def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally
     return ColumnTally(
         {rule: sum(part.broken.get(rule, 0) for part in parts) for rule in rules},
         {rule: _first(part.examples.get(rule, ()) for part in parts) for rule in rules},
-        summary,
-        _joined_sketches([part.sketches for part in parts if part.sketches]),
         categories,
         None if column.kind != "key" else sum(part.n_values or 0 for part in parts),
         crowded,
     )
-
-
-def _joined_sketches(groups: Sequence[tuple[QuantileSketch, ...]]) -> tuple[QuantileSketch, ...]:
-    """Return all sketches or, if they are too many, one for each group."""
-    if sum(map(len, groups)) <= _MAX_SKETCHES:
-        return tuple(sketch for group in groups for sketch in group)
-    return tuple(QuantileSketch.joined(group) if len(group) > 1 else group[0] for group in groups)
 
 
 def _first(examples: Any) -> tuple[Example, ...]:

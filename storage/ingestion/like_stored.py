@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from dask.array.core import Array as DaskArray
+
+from storage.appending import newest
 from storage.dataset import Dataset
 from storage.errors import NotADataset
+from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import encode_source
 from storage.ingestion.kept_files import KeptFiles
@@ -17,11 +21,15 @@ from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.record import IngestRecord
+from storage.ingestion.source_files import ListedFiles
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.split_record import SplitCounts
+from storage.ingestion.stored_hashes import StoredHashes
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
+from storage.ingestion.value_hashes import compared_names
 from storage.layout import row_chunks
+from storage.user_line import warn_user
 
 __all__ = ["RowsLikeStored"]
 
@@ -42,6 +50,12 @@ class RowsLikeStored:
         Most blocks that one computation may write; None means all.
     splits : SplitCounts or None
         The number of rows of each named split, whose rows lie together; None without splits.
+    hashes : dask.array.Array or None
+        The hashes of raw rows, if columns forbid duplicates and the data set has hashes.
+    after : int or None
+        The version whose rows the raw rows were compared with; None if they were not.
+    files : ListedFiles or None
+        Files of which some are read several times, so that they must not change until the end.
     """
 
     X: Any
@@ -51,6 +65,9 @@ class RowsLikeStored:
     source: str | None = None
     blocks_at_once: int | None = None
     splits: SplitCounts | None = None
+    hashes: DaskArray | None = None
+    after: int | None = None
+    files: ListedFiles | None = None
 
     @classmethod
     def of(
@@ -78,14 +95,20 @@ class RowsLikeStored:
             refuse_for_svmlight(csv=csv, sample_weight=sample_weight)
             rows = open_svmlight(source, form, PARTITION_NBYTES)
             return cls(
-                rows.X, rows.y, None, source=rows.description, blocks_at_once=blocks_at_once()
+                rows.X,
+                rows.y,
+                None,
+                source=rows.description,
+                blocks_at_once=blocks_at_once(),
+                files=rows.files,
             )
         try:
             record = IngestRecord.of(known)
         except NotADataset:
             if y is None or csv is not None:
                 raise ValueError(
-                    f"{known.store.location} was made of arrays: give X and y, without csv="
+                    f"{known.store.location} was made of arrays, not of raw tables: give X "
+                    f"and y, without csv="
                 ) from None
             return cls(source, y, sample_weight)
         if y is not None or sample_weight is not None:
@@ -95,19 +118,38 @@ class RowsLikeStored:
             )
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
-        blocks = partial(_blocks, known)
+        current = newest(known) if record.recipe.n_words else known
+        stored = StoredHashes.of(current)
+        if record.recipe.n_words and stored is None:
+            _warn_of_stored_rows(known, plan)
         encoded = encode_source(
-            raw, plan, record.recipe, record.selection, csv, files=files, blocks=blocks
-        )
+            raw, plan, record.recipe, record.selection, csv, files=files,
+            blocks=partial(_blocks, current), stored=stored,
+        )  # fmt: skip
+        report = encoded.report
+        if record.recipe.n_words:
+            report = replace(report, stored_rows="not compared" if stored is None else "compared")
         return cls(
             encoded.X,
             encoded.y,
             None,
-            encoded.report,
-            encoded.report.source,
+            report,
+            report.source,
             encoded.blocks_at_once,
             None if encoded.splits is None else encoded.splits.counts,
+            None if stored is None else encoded.hashes,
+            None if stored is None else current.version,
+            encoded.files,
         )
+
+
+def _warn_of_stored_rows(known: Dataset, plan: Mapping[str, Column]) -> None:
+    warn_user(
+        f"{known.store.location} has no hashes of its values in {', '.join(compared_names(plan))}, "
+        f"because an earlier release wrote it: the new rows are compared among themselves, and not "
+        f"with the stored ones. To compare all rows, ingest all of them again",
+        UserWarning,
+    )
 
 
 def _blocks(known: Dataset, _: Recipe, n_added: int) -> Sequence[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from storage.errors import InvalidData
-from storage.ingestion.rows import Rows, arrow_texts
+from storage.ingestion.rows import NOT_ARROWS, Rows, arrow_texts, no_column_of
 from storage.messages import first_texts
 
 __all__ = ["ArrayPiece", "NumpyFilePiece", "columns_of_array", "columns_of_file"]
@@ -79,17 +81,31 @@ def columns_of_file(path: str) -> dict[str, Any]:
         When the file cannot be read, or holds an array that is no table.
     """
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise InvalidData(f"{path} cannot be read as NumPy's: {error}") from error
-    if isinstance(loaded, np.ndarray):
-        return columns_of_array("X", loaded, path)
-    with loaded:
-        return {
-            name: column
-            for key in loaded.files
-            for name, column in columns_of_array(key, loaded[key], path).items()
-        }
+        arrays = _arrays(path)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        pickled = "Object arrays" in str(error) or "Python objects" in str(error)
+        raise InvalidData(
+            f"{path} cannot be read as NumPy's: "
+            + (
+                "it holds Python objects. Save numbers or texts"
+                if pickled
+                else "it is damaged, not complete, or not a file of NumPy"
+            )
+        ) from error
+    return {
+        name: column
+        for key, array in arrays.items()
+        for name, column in columns_of_array(key, array, path).items()
+    }
+
+
+def _arrays(path: str) -> dict[str, Any]:
+    with open(path, "rb") as file:  # NumPy would leave a damaged archive open
+        if file.read(2) != b"PK":
+            return {"X": np.load(path, mmap_mode="r", allow_pickle=False)}
+        file.seek(0)
+        archive = np.load(file, allow_pickle=False)
+        return {key: archive[key] for key in archive.files}
 
 
 def columns_of_array(name: str, array: Any, where: str) -> dict[str, Any]:
@@ -132,11 +148,8 @@ def _arrow(values: npt.NDArray[Any], where: str) -> pa.Array:
         # Arrow only reads the byte order of this machine.
         native = plain.astype(plain.dtype.newbyteorder("="), copy=False)
         return pa.array(native, mask=mask, from_pandas=plain.dtype == object)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except NOT_ARROWS as error:
         if plain.dtype == object:
             gaps = pd.isna(plain)
-            return arrow_texts(plain, gaps if mask is None else gaps | mask)
-        raise InvalidData(
-            f"{where} has the dtype {plain.dtype}, which no column can have: convert it to "
-            f"numbers, or leave the column out with features="
-        ) from error
+            return arrow_texts(plain, gaps if mask is None else gaps | mask, where)
+        raise InvalidData(f"{where} has {no_column_of(plain.dtype)}") from error

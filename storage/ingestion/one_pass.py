@@ -33,6 +33,7 @@ from storage.ingestion.refusal import is_refused
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import Tally, tally_rows
 from storage.ingestion.tally_tree import TallyTree
+from storage.layout import HASHES
 from storage.progress import stage
 from storage.writer import BlockWriter, Finished
 
@@ -50,7 +51,7 @@ class _Work:
     recipe : Recipe
         The steps.
     writers : dict of str to BlockWriter
-        The arrays X and y.
+        The arrays that are written.
     finished : dict of str to frozenset of int
         The blocks of each array that need not be written.
     """
@@ -76,6 +77,8 @@ class _Part(NamedTuple):
         The number of the first row of `y`.
     y : ndarray or None
         The target of all rows; None if the rows break a rule, and are not encoded.
+    hashes : ndarray or None
+        The hashes of all rows, which also begin with the row `start`; None if there are none.
     """
 
     tally: Tally
@@ -83,6 +86,7 @@ class _Part(NamedTuple):
     rest: dict[int, npt.NDArray[np.float64]]
     start: int
     y: npt.NDArray[Any] | None
+    hashes: npt.NDArray[np.uint64] | None = None
 
 
 class _Block(NamedTuple):
@@ -113,7 +117,7 @@ def write_in_one_pass(
     lengths : sequence of int
         The number of rows of each partition, of which there is one or more in all.
     writers : dict of str to BlockWriter
-        The arrays X and y.
+        The arrays that are written.
     finished : dict
         The manifest's entries of blocks that are written already.
 
@@ -212,7 +216,7 @@ def _write_partition(
             chunks[chunk] = _written(writer, chunk, X)
         else:
             rest[begin] = X
-    return _Part(tally, chunks, rest, start, work.recipe.target_values(clean))
+    return _Part(tally, chunks, rest, start, work.recipe.target_values(clean), clean.hashes)
 
 
 def _write_block(block: int, n_begun: int, work: _Work, *parts: _Part) -> _Block:
@@ -228,6 +232,7 @@ def _write_block(block: int, n_begun: int, work: _Work, *parts: _Part) -> _Block
     pieces: dict[str, list[tuple[int, Any]]] = {
         "X": [piece for part in parts for piece in part.rest.items()],
         "y": [(part.start, part.y) for part in parts],
+        HASHES: [(part.start, part.hashes) for part in parts],
     }
     for name, writer in work.writers.items():
         if block in work.finished[name]:

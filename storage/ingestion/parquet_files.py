@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 
 from storage.errors import InvalidData
+from storage.ingestion.arrow_tables import with_plain_texts
 from storage.ingestion.rows import Rows, check_names
 from storage.messages import first_texts
 
@@ -84,7 +85,7 @@ class ParquetPiece:
             else table.column(name)
             for name in columns
         }
-        return Rows(pa.table(arrays), self.fragment.path, "row", n_rows)
+        return Rows(with_plain_texts(pa.table(arrays)), self.fragment.path, "row", n_rows)
 
     @property
     def n_rows(self) -> int:
@@ -145,7 +146,8 @@ class ParquetTypes:
             else pa.array([folder.get(name) for folder in self.folders], pa.string())
             for name in columns
         }
-        return Rows(pa.table(arrays), self.piece.fragment.path, "row", n_rows)
+        table = with_plain_texts(pa.table(arrays))
+        return Rows(table, self.piece.fragment.path, "row", n_rows)
 
 
 def parquet_types(

@@ -1,4 +1,4 @@
-"""X and y of a source as Dask arrays, in pieces that fit into memory after encoding."""
+"""X, y and hashes of a source as Dask arrays, in pieces that fit into memory after encoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask._task_spec import Task, TaskRef
@@ -21,7 +21,7 @@ from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.rows import Rows
 
-__all__ = ["array_of", "blocks_at_once", "encoded_arrays", "in_one_layer"]
+__all__ = ["EncodedArrays", "array_of", "blocks_at_once", "encoded_arrays", "in_one_layer"]
 
 #: Bytes of X that one task encodes.
 _PIECE_NBYTES = 32 * 2**20
@@ -40,13 +40,21 @@ def blocks_at_once() -> int:
     return _BLOCKS_OF_THREAD * n_threads()
 
 
+class EncodedArrays(NamedTuple):
+    """X, y and the hashes of encoded rows; the last are None if no column forbids duplicates."""
+
+    X: DaskArray
+    y: DaskArray
+    hashes: DaskArray | None
+
+
 def encoded_arrays(
     recipe: Recipe,
     rows: Sequence[LazyRows],
     n_kept: Sequence[int],
     blocks: Sequence[int] = (),
-) -> tuple[DaskArray, DaskArray]:
-    """Return X and y as Dask arrays.
+) -> EncodedArrays:
+    """Return X, y and hashes as Dask arrays.
 
     Parameters
     ----------
@@ -64,7 +72,8 @@ def encoded_arrays(
     # One task holds the recipe, because its joined tables may be large.
     shared = delayed(recipe, name=f"recipe-{uuid.uuid4().hex}", traverse=False)
     n_features = len(recipe.feature_names)
-    found = _Pieces(shared, max(1, _PIECE_NBYTES // (8 * max(1, n_features))))
+    n_words = recipe.n_words
+    found = _Pieces(shared, max(1, _PIECE_NBYTES // (8 * max(1, n_features + n_words))))
     ends = np.cumsum(np.asarray(blocks, np.int64)).tolist()
     first = 0
     for quick, run in groupby(
@@ -79,7 +88,11 @@ def encoded_arrays(
         first += sum(kept)
     pieces = in_one_layer(found.tasks, found.reads)
     X = array_of(pieces, 0, found.lengths, (n_features,), np.dtype(np.float64))
-    return X, array_of(pieces, 1, found.lengths, (), recipe.target_dtype)
+    y = array_of(pieces, 1, found.lengths, (), recipe.target_dtype)
+    hashes = None
+    if n_words:
+        hashes = array_of(pieces, 2, found.lengths, (n_words,), np.dtype(np.uint64))
+    return EncodedArrays(X, y, hashes)
 
 
 class _Pieces:
@@ -124,14 +137,16 @@ class _Pieces:
 
 def _encode(
     part: tuple[int, int] | None, recipe: Recipe, rows: Rows | CleanRows
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, Any]:
     if isinstance(rows, CleanRows):
-        return recipe.encode_clean(rows if part is None else rows.part(*part))
+        clean = rows if part is None else rows.part(*part)
+        return (*recipe.encode_clean(clean), clean.hashes)
     if part is None:
-        encoded = recipe.encode(rows.table, rows.file, rows.duplicates)
+        encoded = recipe.encode(rows.table, rows.file, rows.duplicates, hashed=True)
     else:  # rows that no policy leaves out
-        encoded = recipe.encode(rows.table.slice(part[0], part[1] - part[0]), rows.file)
-    return encoded.X, encoded.y
+        table = rows.table.slice(part[0], part[1] - part[0])
+        encoded = recipe.encode(table, rows.file, hashed=True)
+    return encoded.X, encoded.y, encoded.hashes
 
 
 def _kept_rows(recipe: Recipe, rows: Rows | CleanRows) -> Rows | CleanRows:

@@ -93,7 +93,15 @@ def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:
     InvalidData
         When the source lacks a column.
     """
-    check_names(source, columns_to_read([step.name for step in recipe.steps], recipe.joins))
+    names = columns_to_read([step.name for step in recipe.steps], recipe.joins)
+    target = recipe.target.name
+    if target in names and target not in source.names:
+        raise InvalidData(
+            f"{source.description} has no column {short_text(target)!r}, the target, which rows "
+            f"of a data set need. Rows that are to be predicted are encoded, and not stored: "
+            f"data.encode(frame)"
+        )
+    check_names(source, names)
     return {step.name: replace(step.column, categories=step.categories) for step in recipe.steps}
 
 
@@ -156,9 +164,16 @@ def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ())
     ------
     InvalidData
         When the source lacks a column.
+    TypeError
+        When a name is no str.
     """
     known = [*source.names, *added]
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"the name of a column must be a str, got {name!r}: the columns of "
+                f"{source.description} are called {first_texts(known, 8, quoted=True)} here"
+            )
         if name not in known:
             raise InvalidData(
                 f"{source.description} has no column {short_text(name)!r}: its columns are "

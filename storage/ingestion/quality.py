@@ -6,19 +6,29 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from storage.ingestion.column import Column
 from storage.ingestion.column_quality import ColumnQuality
 from storage.ingestion.join_quality import JoinQuality
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.tally import Example, Tally
+from storage.local_files import LocalFiles
 from storage.plain_values import from_plain
 
 __all__ = ["QualityReport"]
 
 _SHOWN = 30
 _MAX_LINES = 20
+#: What each policy does with a value, for the page.
+_MEANINGS = {
+    "keep": "stays missing (NaN), which models refuse unless an imputer fills it in",
+    "impute": "replaced by the mean, the most frequent value or fill_value",
+    "missing": "made missing",
+    "clip": "replaced by the limit",
+    "ignore": "0 in every column of the categories",
+    "drop": "the row is left out",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,10 @@ class QualityReport:
         Quality of each raw column, the target last.
     joins : tuple of JoinQuality
         The joined tables.
+    stored_rows : {"compared", "not compared"}, optional
+        Of rows that were appended by :func:`~storage.append`: whether the columns that forbid
+        duplicates were compared with the rows of all versions before. None if there is no such
+        column, and for the rows of an ingest.
 
     Examples
     --------
@@ -71,6 +85,7 @@ class QualityReport:
     malformed: tuple[Example, ...]
     columns: Mapping[str, ColumnQuality]
     joins: tuple[JoinQuality, ...] = ()
+    stored_rows: Literal["compared", "not compared"] | None = None
 
     @classmethod
     def of(
@@ -101,7 +116,7 @@ class QualityReport:
         """
         return cls(
             source, target, tally.n_rows, tally.n_kept, tally.malformed, tally.malformed_examples,
-            {name: ColumnQuality.of(name, column, tally.columns[name])
+            {name: ColumnQuality.of(name, column, tally)
              for name, column in columns.items()},
             tuple(
                 JoinQuality(join.name, join.left_on, join.keys.num_rows, join.unmatched,
@@ -134,7 +149,7 @@ class QualityReport:
         Raises
         ------
         OSError
-            When it cannot be written.
+            When it cannot be written. A page that was there before is unchanged.
         """
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -143,9 +158,20 @@ class QualityReport:
             autoescape=True,
             undefined=StrictUndefined,
         )
-        page = templates.get_template("quality.html").render(report=self, shown=_SHOWN)
-        Path(path).write_text(page, encoding="utf-8")
+        page = templates.get_template("quality.html").render(
+            report=self, shown=_SHOWN, policies=self._explained_policies()
+        )
+        place = Path(path).absolute()
+        if place.is_dir():
+            raise IsADirectoryError(f"{place} is a folder: name the file of the page")
+        LocalFiles(str(place.parent)).write(place.name, [page.encode()])
         return Path(path)
+
+    def _explained_policies(self) -> str:
+        """Return what the policies that were applied to values of this report do."""
+        used = {column.policies[rule] for column in self.columns.values() for rule in column.broken}
+        told = [f"{name}: {meaning}" for name, meaning in _MEANINGS.items() if name in used]
+        return f"{'; '.join(told)}." if told else ""
 
     def __repr__(self) -> str:
         lines = [f"Quality of {self.source}: {self.n_kept:,} of {self.n_rows:,} rows kept"]
@@ -159,9 +185,21 @@ class QualityReport:
         for name, column in self.columns.items():
             if name in shown:
                 lines += _lines(column, is_target=name == self.target)
+                lines += self._of_comparison(column)
         if len(self.columns) > _MAX_LINES:
             lines.append(f"  and {len(self.columns) - _MAX_LINES:,} more columns")
         return "\n".join(lines)
+
+    def _of_comparison(self, column: ColumnQuality) -> list[str]:
+        """Return a line about the rows that a column without duplicates was compared with."""
+        if not column.is_compared:
+            return []
+        if self.stored_rows == "not compared":
+            return ["      the stored rows were not compared: their values are not known"]
+        if "duplicates" in column.broken:
+            return []
+        others = "" if self.stored_rows is None else " and the stored ones"
+        return [f"      no duplicates among these rows{others}"]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON.
@@ -208,6 +246,4 @@ def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:
         lines.append(
             f"      {count:,} {words}: {column.policies[rule]}; {column.examples[rule][0]}"
         )
-    if column.is_compared and "duplicates" not in column.broken:
-        lines.append("      no duplicates among these rows")
     return lines

@@ -21,6 +21,7 @@ from storage.ingestion.feature_columns import FeatureColumns, feature_rows
 from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read
 from storage.ingestion.step import Step
 from storage.ingestion.tally import ColumnTally, Tally
+from storage.ingestion.value_hashes import Hashes, number_of_words
 
 __all__ = ["EncodedRows", "Recipe"]
 
@@ -28,11 +29,12 @@ Array = npt.NDArray[Any]
 
 
 class EncodedRows(NamedTuple):
-    """X, y (None without a target), and a mask of the raw rows that were kept."""
+    """X, y (None without a target), a mask of the raw rows that were kept, and their hashes."""
 
     X: npt.NDArray[np.float64]
     y: Array | None
     kept: Mask
+    hashes: Hashes | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Recipe:
             When a column has too many categories, or no value to impute from.
         """
         *steps, target = (
-            Step.fitted(name, column, tally.columns[name]) for name, column in plan.items()
+            Step.fitted(name, column, tally.columns[name], tally.numbers.summary_of(name))
+            for name, column in plan.items()
         )
         features = tuple(step for step in steps if step.column.kind != "key")
         keys = tuple(step for step in steps if step.column.kind == "key")
@@ -107,13 +110,23 @@ class Recipe:
         )
 
     @property
+    def n_words(self) -> int:
+        """Number of words that the hashes of a row have; 0 if no column forbids duplicates."""
+        return number_of_words({step.name: step.column for step in self.steps})
+
+    @property
     def target_dtype(self) -> np.dtype[Any]:
         """Dtype of y."""
         classes = self.target.classes
         return np.dtype(np.float64) if classes is None else np.min_scalar_type(len(classes) - 1)
 
     def encode(
-        self, table: pa.Table, where: str, duplicates: Mapping[str, Mask] = MappingProxyType({})
+        self,
+        table: pa.Table,
+        where: str,
+        duplicates: Mapping[str, Mask] = MappingProxyType({}),
+        *,
+        hashed: bool = False,
     ) -> EncodedRows:
         """Return X and y of raw rows; y is None if the table has no target column.
 
@@ -125,6 +138,8 @@ class Recipe:
             Where the rows come from, for messages.
         duplicates : dict of str to ndarray of bool of shape (n_rows,)
             By column, the rows whose value an earlier row has.
+        hashed : bool, default=False
+            Whether the rows get the hashes of the columns that forbid duplicates.
 
         Raises
         ------
@@ -142,8 +157,8 @@ class Recipe:
         for step in steps:
             values = rows.table.column(step.name)
             step.refuse_broken(rows.columns[step.name], values, rows.kept, where)
-        X, y = self.encode_clean(rows.clean())
-        return EncodedRows(X, y, rows.kept)
+        clean = rows.clean(hashed=hashed)
+        return EncodedRows(*self.encode_clean(clean), rows.kept, clean.hashes)
 
     def encode_clean(self, rows: CleanRows) -> tuple[npt.NDArray[np.float64], Array | None]:
         """Return X and y of rows that were checked; y is None if they have no target column."""

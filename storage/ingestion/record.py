@@ -14,14 +14,16 @@ from storage.ingestion.recipe import Recipe
 from storage.ingestion.record_file import SVMLIGHT, read_record, record_content
 from storage.ingestion.selection import RowSelection, selection_from_json
 from storage.ingestion.split_record import SplitRecord
+from storage.layout import HASHES
 from storage.metadata import damaged, parse_json, read_metadata
 from storage.versions import QUALITY
 
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
+    from storage.ingestion.source_files import ListedFiles
     from storage.ingestion.splits import Splits
 
-__all__ = ["IngestRecord", "appended_record", "quality_of", "units_of"]
+__all__ = ["IngestRecord", "appended_record", "files_of_ingest", "quality_of", "units_of"]
 
 _Read = TypeVar("_Read")
 
@@ -79,6 +81,9 @@ class IngestRecord:
         record = read_record(data, cls._parse)
         if len(record.recipe.feature_names) != data.schema.n_features:
             raise damaged(data.store, INGEST, "its steps make other columns than X has")
+        hashes = data.layouts.get(HASHES)
+        if hashes is not None and hashes.row_shape != (record.recipe.n_words,):
+            raise damaged(data.store, INGEST, "its steps make other hashes than are stored")
         return record
 
     @classmethod
@@ -136,6 +141,21 @@ def quality_of(data: StoredArrays, version: int) -> QualityReport:
 
 def _report(plain: Mapping[str, Any]) -> QualityReport:
     return QualityReport.from_json(plain["quality"])
+
+
+def files_of_ingest(
+    record: IngestRecord, listed: ListedFiles | None, dataset_id: str
+) -> Mapping[str, bytes]:
+    """Return the file with the record of an ingest whose rows are written.
+
+    Raises
+    ------
+    InvalidData
+        When one of the `listed` files, of which some are read several times, has changed.
+    """
+    if listed is not None:
+        listed.check()
+    return {INGEST: record.to_bytes(dataset_id)}
 
 
 def appended_record(

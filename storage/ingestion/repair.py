@@ -32,6 +32,7 @@ from storage.ingestion.sources import PARTITION_NBYTES, source_of
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
 from storage.ingestion.svmlight_source import open_svmlight
+from storage.layout import HASHES
 from storage.local_files import LocalFiles
 from storage.opening import open_dataset
 from storage.progress import stage
@@ -114,7 +115,8 @@ def repair(
     if isinstance(record, SVMLightFormat):
         refuse_for_svmlight(csv=csv)
         found = open_svmlight(source, record, partition_nbytes)
-        rows = _SourceRows(found.X, found.y, int(found.X.shape[0]), found.description)
+        arrays = {"X": found.X, "y": found.y}
+        rows = _SourceRows(arrays, int(found.X.shape[0]), found.description)
     else:
         rows = _rows_of_tables(data, record, source_of(source, csv, partition_nbytes))
     _write_again(data, rows, bad)
@@ -130,10 +132,9 @@ def _check_writable(store: Store) -> None:
 
 
 class _SourceRows(NamedTuple):
-    """The rows that a source gives now: lazy X and y, their number, and the source in words."""
+    """The rows that a source gives now: lazy arrays, their number, and the source in words."""
 
-    X: DaskArray
-    y: DaskArray
+    arrays: dict[str, DaskArray]
     n_rows: int
     description: str
 
@@ -147,11 +148,15 @@ def _rows_of_tables(data: Dataset, record: IngestRecord, source: Source) -> _Sou
     splits = (0,) if record.splits is None else record.splits.splits.numbers
     counted = count_and_keep(duplicates.marked(read(columns)), (), plan, joins, splits=splits)
     again = duplicates.marked(read(columns))
-    X, y = encoded_arrays(record.recipe, *rows_by_split(counted, again, splits))
+    X, y, hashes = encoded_arrays(record.recipe, *rows_by_split(counted, again, splits))
+    arrays = {"X": X, "y": y} if hashes is None else {"X": X, "y": y, HASHES: hashes}
     if record.splits is not None:
         order = _ranges_by_version(data, [sum(n_kept) for n_kept in counted.n_kept])
-        X, y = (da.concatenate([array[start:stop] for start, stop in order]) for array in (X, y))
-    return _SourceRows(X, y, int(X.shape[0]), source.description)
+        arrays = {
+            name: da.concatenate([array[start:stop] for start, stop in order])
+            for name, array in arrays.items()
+        }
+    return _SourceRows(arrays, int(X.shape[0]), source.description)
 
 
 def _ranges_by_version(data: Dataset, n_rows: Sequence[int]) -> list[tuple[int, int]]:
@@ -175,11 +180,10 @@ def _write_again(data: Dataset, rows: _SourceRows, bad: Sequence[ChunkCorrupt]) 
             f"{rows.description} gives {rows.n_rows:,} rows, and {data.url} has "
             f"{data.n_samples:,}: it is another source, or it has changed. Nothing was written"
         )
-    arrays = {"X": rows.X, "y": rows.y}
     tasks = []
     for chunk in bad:
         write = delayed(_Repair.of(data, chunk), traverse=False)
-        [part] = arrays[chunk.array][slice(*chunk.rows)].rechunk(-1).to_delayed().ravel()
+        [part] = rows.arrays[chunk.array][slice(*chunk.rows)].rechunk(-1).to_delayed().ravel()
         name = f"repair-{chunk.array}-{chunk.chunk}-{uuid.uuid4().hex}"
         tasks.append(write(part, dask_key_name=name))
     with stage("repair", len(tasks)):
@@ -190,7 +194,7 @@ def _write_again(data: Dataset, rows: _SourceRows, bad: Sequence[ChunkCorrupt]) 
             f"{rows.description} does not give the rows that were stored in {data.url}: "
             f"{len(other)} of {len(bad)} damaged chunks would differ, such as {other[0].where}. "
             f"They were not written: the source has changed, it is read with other options, or "
-            f"another release of numcodecs compresses it"
+            f"another release of this package or of numcodecs compresses it"
         )
 
 

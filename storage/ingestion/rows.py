@@ -12,9 +12,26 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from storage.errors import InvalidData
-from storage.messages import first_texts
+from storage.messages import first_texts, short_text
 
-__all__ = ["Rows", "arrow_texts", "check_names", "nth_unskipped", "table_of_frame"]
+__all__ = [
+    "NOT_ARROWS",
+    "Rows",
+    "arrow_texts",
+    "check_names",
+    "no_column_of",
+    "nth_unskipped",
+    "table_of_frame",
+]
+
+#: Errors of Arrow for values that have no type in common, or none at all.
+NOT_ARROWS = (
+    pa.ArrowInvalid,
+    pa.ArrowTypeError,
+    pa.ArrowNotImplementedError,
+    OverflowError,
+    UnicodeEncodeError,
+)
 
 
 @dataclass(frozen=True)
@@ -148,22 +165,44 @@ def table_of_frame(frame: Any, columns: Sequence[str], where: str) -> pa.Table:
         raise InvalidData(
             f"{where} has no column {missing[0]!r}: its columns are {first_texts(by_name, 8)}"
         )
-    return pa.table({name: _arrow(frame[by_name[name]]) for name in columns})
+    return pa.table(
+        {name: _arrow(frame[by_name[name]], f"column {name!r} of {where}") for name in columns}
+    )
 
 
-def _arrow(series: Any) -> Any:
+def _arrow(series: Any, where: str) -> Any:
     if type(series.dtype).__name__ == "SparseDtype":
         series = series.sparse.to_dense()
     try:
         found = pa.Array.from_pandas(series)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        found = arrow_texts(series, series.isna())
+    except NOT_ARROWS as error:
+        if series.dtype.kind == "c":
+            raise InvalidData(f"{where} has {no_column_of(series.dtype)}") from error
+        found = arrow_texts(series, series.isna(), where)
     return found
 
 
-def arrow_texts(values: Iterable[Any], missing: Iterable[Any]) -> pa.Array:
-    """Return Python objects of several types as texts, and missing ones as null."""
-    return pa.array(
-        [None if gap else str(each) for each, gap in zip(values, missing, strict=True)],
-        pa.large_string(),
+def no_column_of(dtype: Any) -> str:
+    """Return why a column cannot have a dtype, and what to do."""
+    return (
+        f"the dtype {dtype}, which no column can have: convert it to numbers, or leave the column "
+        f"out with features="
     )
+
+
+def arrow_texts(values: Iterable[Any], missing: Iterable[Any], where: str) -> pa.Array:
+    """Return Python objects of several types as texts, and missing ones as null.
+
+    Raises
+    ------
+    InvalidData
+        When a text holds characters that are not Unicode, such as halves of surrogate pairs.
+    """
+    texts = [None if gap else str(each) for each, gap in zip(values, missing, strict=True)]
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise InvalidData(
+            f"{where} has the text {short_text(ascii(error.object))}, which is not Unicode: "
+            f"decode its bytes with another encoding, or replace the character"
+        ) from error

@@ -1,9 +1,9 @@
 """Clean rows as a file, which lives from the first pass of an ingest to the second.
 
-A file has the length of a header, the header in JSON, the values and masks of each column, and a
-checksum of all of that. Each part begins at a multiple of 8 bytes, so that values are used where
-they were read. Parts can be compressed, which takes more time than to write and read them as they
-are, and makes numbers of many digits hardly smaller.
+A file has the length of a header, the header in JSON, the values and masks of each column, the
+hashes, and a checksum of all of that. Each part begins at a multiple of 8 bytes, so that values are
+used where they were read. Values can be compressed, which takes more time than to write and read
+them as they are, and makes numbers of many digits hardly smaller.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ def packed_rows(rows: CleanRows, *, compressed: bool) -> list[bytes | memoryview
         columns.append([name, column.values.dtype.str, column.texts, [*map(len, contents)]])
         for content in contents:
             parts += [content, bytes(-len(content) % _ALIGNED)]
-    header = json.dumps([rows.n_rows, compressed, columns]).encode()
+    n_words = 0
+    if rows.hashes is not None:  # they cannot be compressed
+        n_words = rows.hashes.shape[1]
+        parts.append(np.ascontiguousarray(rows.hashes).reshape(-1).view(np.uint8))
+    header = json.dumps([rows.n_rows, compressed, columns, n_words]).encode()
     header += b" " * (-(_LENGTH + len(header)) % _ALIGNED)
     parts = [len(header).to_bytes(_LENGTH, "little"), header, *parts]
     checksum = 0
@@ -66,7 +70,7 @@ def unpacked_rows(data: bytes) -> CleanRows:
     if google_crc32c.value(content) != int.from_bytes(data[-_CHECKSUM:], "little"):
         raise ValueError("the file is damaged: its checksum is wrong")
     at = _LENGTH + int.from_bytes(content[:_LENGTH].tobytes(), "little")
-    n_rows, compressed, stored = json.loads(content[_LENGTH:at].tobytes())
+    n_rows, compressed, stored, n_words = json.loads(content[_LENGTH:at].tobytes())
     columns = {}
     for name, dtype, texts, sizes in stored:
         found = []
@@ -79,7 +83,10 @@ def unpacked_rows(data: bytes) -> CleanRows:
             bits = np.frombuffer(found[1], np.uint8)
             missing = np.unpackbits(bits, count=n_rows).astype(bool)
         columns[name] = CleanColumn(np.frombuffer(found[0], dtype), missing, tuple(texts))
-    return CleanRows(columns, n_rows)
+    hashes = None
+    if n_words:
+        hashes = content[at : at + 8 * n_words * n_rows].view(np.uint64).reshape(n_rows, n_words)
+    return CleanRows(columns, n_rows, hashes)
 
 
 def _integers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -17,6 +17,7 @@ from storage.ingestion.csv_files import CSVBlock
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.numpy_arrays import ArrayPiece
 from storage.ingestion.rows import Rows, table_of_frame
+from storage.ingestion.source_files import ListedFiles
 
 __all__ = ["Source"]
 
@@ -46,6 +47,8 @@ class Source:
         Bytes of text of each partition, None if unknown; empty for sources that are not text.
     lengths : tuple of int or None
         Rows of each partition; None if they are not known before the rows are read.
+    files : ListedFiles or None
+        The files that are read, as they were when they were listed; None for other sources.
     """
 
     names: tuple[str, ...]
@@ -56,6 +59,7 @@ class Source:
     identity: str = ""
     sizes: tuple[int | None, ...] = ()
     lengths: tuple[int, ...] | None = None
+    files: ListedFiles | None = None
 
     @property
     def may_share_tasks(self) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
 
 from storage.credentials import without_credentials
 from storage.errors import InvalidData
@@ -14,14 +18,15 @@ from storage.manifest import MANIFEST
 
 __all__ = [
     "SUFFIXES",
+    "ListedFiles",
     "bare_name",
     "described",
     "found_paths",
-    "identity_of",
     "is_data_set",
     "is_table",
     "members",
     "paths_of",
+    "telling_changes",
 ]
 
 #: What the names of tables end in, by kind.
@@ -46,7 +51,13 @@ def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
     ------
     FileNotFoundError
         When nothing is at one of them.
+    InvalidData
+        When one of them is a pipe or a device, or they are in several places.
+    ValueError
+        When no path is given.
     """
+    if not given:
+        raise ValueError("the source is an empty list: give one or more files")
     filesystem, paths = None, []
     for each in given:
         other, path = file_system(each)
@@ -61,7 +72,19 @@ def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
         if not found:
             raise FileNotFoundError(f"no file is at {without_credentials(each)}")
         paths += found
+    if isinstance(filesystem, LocalFileSystem):
+        _refuse_pipes(filesystem, paths)
     return filesystem, paths
+
+
+def _refuse_pipes(filesystem: Any, paths: Sequence[str]) -> None:
+    """Refuse what is no regular file: reading a pipe may wait for ever, and works only once."""
+    for name in (name for path in paths for name in members(filesystem, path)):
+        if filesystem.info(name)["type"] == "other":
+            raise InvalidData(
+                f"{name} is a pipe, a socket or a device, which cannot be read twice: write its "
+                f"content to a file first"
+            )
 
 
 def _place(filesystem: Any) -> tuple[Any, Any]:
@@ -75,14 +98,78 @@ def described(given: Sequence[str]) -> str:
     return ", ".join(shown) + (", ..." if len(given) > 3 else "")
 
 
-def identity_of(filesystem: Any, paths: Sequence[str]) -> str:
-    """Return the names of all files, with their sizes and the times when they last changed."""
-    lines = []
-    for name in (name for path in paths for name in members(filesystem, path)):
-        facts = filesystem.info(name)
-        changed = [facts[key] for key in _CHANGES if facts.get(key) is not None]
-        lines.append(f"{name}: {facts.get('size')} bytes, {changed}")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class ListedFiles:
+    """Files with their sizes, and the times when they last changed, as they were when listed.
+
+    Attributes
+    ----------
+    filesystem : fsspec.AbstractFileSystem
+        Where they are.
+    facts : dict of str to str
+        Size and time of each file.
+    """
+
+    filesystem: Any
+    facts: Mapping[str, str]
+
+    @classmethod
+    def at(cls, filesystem: Any, paths: Sequence[str]) -> ListedFiles:
+        """List the files at some paths, and in folders."""
+        names = (name for path in paths for name in members(filesystem, path))
+        return cls(filesystem, {name: _facts(filesystem, name) for name in names})
+
+    @property
+    def identity(self) -> str:
+        """The names of all files, with their sizes and times."""
+        return "\n".join(f"{name}: {facts}" for name, facts in self.facts.items())
+
+    def check(self) -> None:
+        """Refuse files that have changed since they were listed.
+
+        What was counted or compared in one reading would not belong to the rows of the next one.
+
+        Raises
+        ------
+        InvalidData
+            When a file was changed or deleted.
+        """
+        self.filesystem.invalidate_cache()
+        for name, facts in self.facts.items():
+            try:
+                now = _facts(self.filesystem, name)
+            except FileNotFoundError:
+                now = "deleted"
+            if now != facts:
+                raise InvalidData(
+                    f"{without_credentials(name)} was changed or deleted while it was read, so "
+                    f"that rows of both states could be mixed: read it again when nothing writes "
+                    f"to it, or read a copy"
+                )
+
+
+@contextmanager
+def telling_changes(files: ListedFiles | None) -> Iterator[None]:
+    """Replace errors about rows by one that says that their files have changed, if they have."""
+    try:
+        yield
+    except ValueError as error:
+        try:
+            if files is not None:
+                files.check()
+        except InvalidData as changed:
+            for note in getattr(error, "__notes__", ()):
+                changed.add_note(note)
+            raise changed from error
+        except OSError:  # the files cannot be looked at any more
+            raise error from None
+        raise
+
+
+def _facts(filesystem: Any, name: str) -> str:
+    facts = filesystem.info(name)
+    changed = [facts[key] for key in _CHANGES if facts.get(key) is not None]
+    return f"{facts.get('size')} bytes, {changed}"
 
 
 def paths_of(source: Any) -> list[str] | None:

@@ -32,10 +32,10 @@ from storage.ingestion.rows import Rows, check_names, table_of_frame
 from storage.ingestion.source import Source
 from storage.ingestion.source_files import (
     SUFFIXES,
+    ListedFiles,
     bare_name,
     described,
     found_paths,
-    identity_of,
     is_data_set,
     members,
     paths_of,
@@ -63,7 +63,10 @@ def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
     paths = paths_of(source)
     if paths is not None:
         if len(paths) != 1 or not is_data_set(paths[0]):
-            return _files(paths, csv, nbytes)
+            filesystem, found = found_paths(paths)
+            files = ListedFiles.at(filesystem, found)
+            table = _files(filesystem, found, described(paths), csv, nbytes)
+            return replace(table, identity=files.identity, files=files)
         source = open_dataset(paths[0])
     if csv is not None:
         raise ValueError(f"csv is for files, and the source is a {type(source).__name__}")
@@ -95,10 +98,8 @@ def _as_table(source: Any) -> Any:
         return pa.Table.from_batches([source])
     if package == "polars" and hasattr(source, "to_arrow"):
         return source.to_arrow()
-    if package == "xarray" and hasattr(source, "to_dataset"):
-        source = _named(source).to_dataset()
-    if package == "xarray" and hasattr(source, "data_vars"):
-        return source.to_dask_dataframe() if source.chunks else source.to_dataframe().reset_index()
+    if package == "xarray" and not hasattr(source, "children"):  # not a tree of groups
+        return _frame_of_xarray(source)
     is_table = is_frame(source) or package == "pandas"
     if isinstance(source, pa.Table) or (is_table and getattr(source, "ndim", 0) == 2):
         return source
@@ -110,11 +111,18 @@ def _as_table(source: Any) -> Any:
     )
 
 
-def _named(array: Any) -> Any:
-    """Return an xarray DataArray that has a name, which becomes the name of its column."""
-    if array.name is None:
-        raise ValueError("the DataArray has no name for its column: give array.rename('name')")
-    return array
+def _frame_of_xarray(source: Any) -> Any:
+    """Return a Dataset or DataArray of xarray as a frame, whose columns have their names."""
+    if not source.dims:
+        raise InvalidData(
+            f"the {type(source).__name__} has no dimension, so it has no rows: give variables "
+            f"with one or more dimensions"
+        )
+    if hasattr(source, "to_dataset"):
+        if source.name is None:
+            raise ValueError("the DataArray has no name for its column: give array.rename('name')")
+        source = source.to_dataset()
+    return source.to_dask_dataframe() if source.chunks else source.to_dataframe().reset_index()
 
 
 def _arrow_dataset(source: Any, nbytes: int) -> Source:
@@ -169,14 +177,14 @@ def _rows_in_memory(values: Any, description: str, columns: Sequence[str]) -> Ro
     return Rows(table, f"the {description.rsplit(maxsplit=1)[-1]}", "row", table.num_rows)
 
 
-def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
-    filesystem, paths = found_paths(given)
+def _files(
+    filesystem: Any, paths: Sequence[str], description: str, csv: CSVFormat | None, nbytes: int
+) -> Source:
     kinds = {_kind(filesystem, path) for path in paths}
     if len(kinds) > 1:
         raise InvalidData(f"the source has files of several kinds, {' and '.join(sorted(kinds))}: "
                           f"ingest each kind separately")  # fmt: skip
-    description = described(given)
-    kind, identity = kinds.pop(), identity_of(filesystem, paths)
+    kind = kinds.pop()
     if kind != "CSV" and csv is not None:
         raise ValueError(f"csv is for CSV files, and {description} is {kind}")
     if kind == "CSV":
@@ -186,21 +194,19 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _evenly_spaced(blocks))
         names = _csv_names(blocks, description)
         sizes = tuple(None if each.stop is None else each.stop - each.start for each in blocks)
-        return Source(names, description, frozenset(names), tuple(blocks), sample, identity, sizes)
+        return Source(names, description, frozenset(names), tuple(blocks), sample, sizes=sizes)
     if kind == "Parquet":
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
         sample = parquet_types(_evenly_spaced(pieces), pieces)
         in_folders = frozenset(pieces[0].keys if pieces else ())
         lengths = tuple(each.n_rows for each in pieces)
-        return Source(
-            names, description, in_folders, tuple(pieces), sample, identity, lengths=lengths
-        )
+        return Source(names, description, in_folders, tuple(pieces), sample, lengths=lengths)
     if kind == "Arrow":
         paths = [name for path in paths for name in members(filesystem, path)]
         arrow, names = arrow_pieces(filesystem, paths, nbytes)
         types = arrow_types(_evenly_spaced(arrow))
-        return Source(names, description, frozenset(), tuple(arrow), types, identity)
-    return replace(_numpy_files(paths, description, nbytes), identity=identity)
+        return Source(names, description, frozenset(), tuple(arrow), types)
+    return _numpy_files(paths, description, nbytes)
 
 
 def _evenly_spaced(partitions: Sequence[Any]) -> list[Any]:

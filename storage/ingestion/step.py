@@ -24,6 +24,7 @@ from storage.messages import first_texts, short_text
 from storage.metadata import shortened
 from storage.plain_values import from_plain
 from storage.schema import Label
+from storage.summary import Summary
 
 __all__ = ["Step", "violation"]
 
@@ -61,8 +62,19 @@ class Step:
     std: float | None = None
 
     @classmethod
-    def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
+    def fitted(cls, name: str, column: Column, found: ColumnTally, summary: Summary | None) -> Step:
         """Return the step of a column whose values were counted.
+
+        Parameters
+        ----------
+        name : str
+            The raw column.
+        column : Column
+            Its declaration.
+        found : ColumnTally
+            Its counts.
+        summary : Summary or None
+            Statistics of its values, if it has numbers.
 
         Raises
         ------
@@ -81,12 +93,12 @@ class Step:
             _check_reference(name, column.reference, categories)
         fill = column.fill_value if column.missing == "impute" else None
         if column.missing == "impute" and fill is None:
-            fill = _imputed(column, found)
+            fill = _imputed(column, found, summary)
             if fill is None and found.broken.get("missing"):
                 raise InvalidData(
                     f"column {name!r} has no value to impute from: give fill_value, or leave it out"
                 )
-        mean, std = _standard(name, found) if column.scale == "standard" else (None, None)
+        mean, std = _standard(name, summary) if column.scale == "standard" else (None, None)
         return cls(name, column, categories, fill, mean, std)
 
     @staticmethod
@@ -289,9 +301,8 @@ def _in_order(categories: Iterable[str]) -> Callable[[str], Any]:
     return lambda text: text
 
 
-def _imputed(column: Column, found: ColumnTally) -> Label | None:
+def _imputed(column: Column, found: ColumnTally, summary: Summary | None) -> Label | None:
     if column.kind == "number":
-        summary = found.summary
         return None if summary is None or not summary.count[0] else float(summary.mean[0])
     counts = found.categories or {}
     if not any(counts.values()):
@@ -300,9 +311,8 @@ def _imputed(column: Column, found: ColumnTally) -> Label | None:
     return float(most == "True") if column.kind == "boolean" else most
 
 
-def _standard(name: str, found: ColumnTally) -> tuple[float, float]:
+def _standard(name: str, summary: Summary | None) -> tuple[float, float]:
     """Return the mean and the standard deviation of a column, or 1 if it is constant."""
-    summary = found.summary
     if summary is None or not summary.count[0]:
         raise InvalidData(
             f"column {name!r} has no value to standardise by: leave it out with features=, or "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from storage.errors import NotADataset
 from storage.group import INGEST
 from storage.ingestion.pieces import blocks_at_once
 from storage.ingestion.record_file import SVMLIGHT, read_record, record_content
+from storage.ingestion.source_files import telling_changes
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_source import SVMLightSource, open_svmlight
 
@@ -51,20 +53,21 @@ def ingest_svmlight(
     """
     found = open_svmlight(source, form, partition_nbytes)
     base = "0" if found.form.zero_based else "1"
-    return store_arrays(
-        url,
-        found.X,
-        found.y,
-        feature_names=None,
-        classes=found.form.classes,
-        source=f"{found.description}, columns numbered from {base}",
-        seed=None,
-        more_files=lambda dataset_id: {INGEST: _record(found.form, dataset_id)},
-        signature=_signature(found),
-        entries_per_row=found.entries_per_row,
-        blocks_at_once=blocks_at_once(),
-        **options,
-    )
+    with telling_changes(found.files):
+        return store_arrays(
+            url,
+            found.X,
+            found.y,
+            feature_names=None,
+            classes=found.form.classes,
+            source=f"{found.description}, columns numbered from {base}",
+            seed=None,
+            more_files=partial(_more_files, found),
+            signature=_signature(found),
+            entries_per_row=found.entries_per_row,
+            blocks_at_once=blocks_at_once(),
+            **options,
+        )
 
 
 def refuse_for_svmlight(**declarations: Any) -> None:
@@ -100,6 +103,11 @@ def _parsed(plain: Mapping[str, Any]) -> SVMLightFormat | None:
     return SVMLightFormat(**plain[SVMLIGHT]) if SVMLIGHT in plain else None
 
 
+def _more_files(source: SVMLightSource, dataset_id: str) -> Mapping[str, bytes]:
+    source.files.check()
+    return {INGEST: _record(source.form, dataset_id)}
+
+
 def _record(form: SVMLightFormat, dataset_id: str) -> bytes:
     return record_content({"dataset_id": dataset_id, SVMLIGHT: asdict(form)})
 
@@ -108,4 +116,6 @@ def _signature(source: SVMLightSource) -> str:
     """Return a hash of the files, how they are read, and the versions that parse and compress."""
     # The import of scikit-learn would take longer than an ingest of a small table.
     versions = (np.__version__, version("scikit-learn"), numcodecs.__version__)
-    return sha256("\n".join((source.identity, repr(source.form), *versions)).encode()).hexdigest()
+    return sha256(
+        "\n".join((source.files.identity, repr(source.form), *versions)).encode()
+    ).hexdigest()

@@ -17,9 +17,9 @@ from storage.computing import compute
 from storage.errors import InvalidData
 from storage.ingestion.pieces import array_of, in_one_layer
 from storage.ingestion.source_files import (
+    ListedFiles,
     described,
     found_paths,
-    identity_of,
     is_table,
     members,
     paths_of,
@@ -51,8 +51,8 @@ class SVMLightSource:
         Entries of a row in the densest partition.
     description : str
         The files in words.
-    identity : str
-        Text that changes if the files change.
+    files : ListedFiles
+        The files, as they were when they were listed.
     """
 
     X: DaskArray
@@ -60,7 +60,7 @@ class SVMLightSource:
     form: SVMLightFormat
     entries_per_row: float
     description: str
-    identity: str
+    files: ListedFiles
 
 
 class _Counts(NamedTuple):
@@ -121,8 +121,8 @@ def open_svmlight(source: Any, form: SVMLightFormat, nbytes: int) -> SVMLightSou
     if paths is None:
         raise TypeError(f"svmlight is for files, and the source is a {type(source).__name__}")
     filesystem, found = found_paths(paths)
-    files = [file for path in found for file in members(filesystem, path)]
-    blocks = svmlight_blocks(filesystem, files, nbytes)
+    files = ListedFiles.at(filesystem, found)
+    blocks = svmlight_blocks(filesystem, [*files.facts], nbytes)
     description = described(paths)
     count = partial(_count, _rules(form), form.classes == "auto")
     name = f"count-svmlight-{uuid.uuid4().hex}"
@@ -135,7 +135,7 @@ def open_svmlight(source: Any, form: SVMLightFormat, nbytes: int) -> SVMLightSou
     form = _completed(form, counts, description)
     X, y = _arrays(blocks, [each.n_rows for each in counts], form)
     density = max(each.n_entries / each.n_rows for each in counts if each.n_rows)
-    return SVMLightSource(X, y, form, density, description, identity_of(filesystem, found))
+    return SVMLightSource(X, y, form, density, description, files)
 
 
 def _rules(form: SVMLightFormat) -> LineRules:

@@ -17,11 +17,10 @@ from storage.ingestion.cells import Mask, text_at
 from storage.ingestion.checked_rows import CheckedRows
 from storage.ingestion.column import Column
 from storage.ingestion.lookup import Lookup
+from storage.ingestion.number_tally import NumberTally
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import Checked
 from storage.messages import short_text
-from storage.quantiles import QuantileSketch
-from storage.summary import Summary, summaries_of
 
 __all__ = [
     "EXAMPLES",
@@ -35,6 +34,8 @@ __all__ = [
 
 #: Examples kept of each column and rule.
 EXAMPLES = 5
+#: Kinds of columns with statistics of numbers.
+_NUMBERS = ("number", "datetime")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ColumnTally:
-    """Counts of one column.
+    """Counts of one column. The statistics of numbers are in :class:`NumberTally`.
 
     Attributes
     ----------
@@ -70,11 +71,6 @@ class ColumnTally:
         error, rows that another rule leaves out do not count.
     examples : dict of str to tuple of Example
         The first values that broke each rule.
-    summary : Summary or None
-        Statistics of the kept rows, for numbers and for datetimes (in seconds since 1970).
-    sketches : tuple of QuantileSketch
-        The quantiles of the same rows as `summary`, one sketch for each partition or, if there
-        are many, for each group of partitions.
     categories : dict of str to int or None
         Number of kept rows with each category or truth value.
     n_values : int or None
@@ -85,8 +81,6 @@ class ColumnTally:
 
     broken: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
-    summary: Summary | None = None
-    sketches: tuple[QuantileSketch, ...] = ()
     categories: Mapping[str, int] | None = None
     n_values: int | None = None
     crowded: bool = False
@@ -133,6 +127,8 @@ class Tally:
         Counts of each joined table.
     n_outside : int
         Number of rows that are not selected, though they have a value to select by.
+    numbers : NumberTally
+        Statistics of the columns of numbers and times in the kept rows.
     """
 
     n_rows: int
@@ -145,6 +141,7 @@ class Tally:
     columns: Mapping[str, ColumnTally]
     joins: tuple[JoinTally, ...] = ()
     n_outside: int = 0
+    numbers: NumberTally = field(default_factory=NumberTally)
 
 
 def tally_rows(
@@ -157,7 +154,6 @@ def tally_rows(
     values = {name: each.values for name, each in checked.columns.items()}
     if not kept.all():
         values = {name: each[kept] for name, each in values.items()}
-    summaries = _summaries(columns, values) if kept.any() else {}
     malformed = tuple(
         Example(rows.file, rows.unit, number + rows.first, short_text(text))
         for number, text in rows.malformed[:EXAMPLES]
@@ -176,7 +172,7 @@ def tally_rows(
         {
             name: replace(
                 _broken(columns[name], each, kept, rows, name),
-                **_statistics(columns[name], values[name], each.texts, summaries.get(name)),
+                **_counts(columns[name], values[name], each.texts),
             )
             for name, each in checked.columns.items()
         },
@@ -185,6 +181,13 @@ def tally_rows(
             for join, mask in zip(joins, checked.unmatched, strict=True)
         ),
         rows.n_outside,
+        NumberTally.of(
+            {
+                name: _numbers(values[name])
+                for name, column in columns.items()
+                if column.kind in _NUMBERS
+            }
+        ),
     )
 
 
@@ -226,25 +229,12 @@ def _broken(
     return ColumnTally(broken, examples)
 
 
-def _summaries(
-    columns: Mapping[str, Column], values: Mapping[str, npt.NDArray[Any]]
-) -> dict[str, Summary]:
-    """Return the statistics of all columns of numbers and times."""
-    names = [name for name, column in columns.items() if column.kind in ("number", "datetime")]
-    found = summaries_of([_numbers(values[name]) for name in names]) if names else []
-    return dict(zip(names, found, strict=True))
-
-
-def _statistics(
-    column: Column, values: npt.NDArray[Any], texts: Sequence[str], summary: Summary | None
-) -> dict[str, Any]:
+def _counts(column: Column, values: npt.NDArray[Any], texts: Sequence[str]) -> dict[str, Any]:
     """Return the attributes of the tally of a column that its kept values determine."""
+    if column.kind in _NUMBERS:
+        return {}
     if column.kind == "key":
         return {"n_values": int(np.count_nonzero(values >= 0))}
-    if column.kind in ("number", "datetime"):
-        complete = summary is not None and summary.count[0] == len(values)
-        sketch = QuantileSketch.of(_numbers(values), complete=bool(complete))
-        return {"summary": summary, "sketches": (sketch,)}
     if column.kind == "boolean":
         return {"categories": {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}}
     numbers = np.bincount(values[values >= 0], minlength=len(texts)).tolist()

@@ -42,8 +42,11 @@ class UncountedSource:
 
     Attributes
     ----------
-    X, y : dask.array.Array
-        Arrays of the shapes and dtypes that are stored, but not of the values.
+    X, y, hashes : dask.array.Array
+        Arrays of the shapes and dtypes that are stored, but not of the values. `hashes` is None if
+        no column forbids duplicates.
+    files : ListedFiles or None
+        The files that are read.
     blocks_at_once, splits : None
         As of :class:`~storage.ingestion.encoded_source.EncodedSource`.
     """
@@ -56,10 +59,15 @@ class UncountedSource:
     ) -> None:
         self.recipe, self.description = recipe, source.description
         self._source, self._plan, self._like = source, plan, like
+        self.files = source.files
         self._tally: Tally | None = None
         shape = (sum(source.lengths or ()), len(recipe.feature_names))
         self.X: DaskArray = dask.array.empty(shape, dtype=np.float64, chunks=-1)
         self.y: DaskArray = dask.array.empty(shape[:1], dtype=recipe.target_dtype, chunks=-1)
+        words = (shape[0], recipe.n_words)
+        self.hashes: DaskArray | None = (
+            dask.array.empty(words, dtype=np.uint64, chunks=-1) if recipe.n_words else None
+        )
 
     @classmethod
     def of(

@@ -447,3 +447,15 @@ def test_on_a_cluster_callbacks_run_here(name):
     assert len(model.history_) == 2
     expected = [expected_score(CASES[name], X, y, n) for n in (1, 2)]
     assert scores == pytest.approx([*expected, expected[-1]], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lasso", "logistic-newton"])
+def test_a_fit_that_no_callback_follows_makes_no_context(name, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a context was made")
+
+    X, y = task("binary", n=80)
+    monkeypatch.setattr("sklearn.callback.CallbackSupportMixin._init_callback_context", refuse)
+    clone(CASES[name]).fit(X, y)
+    with pytest.raises(AssertionError, match="a context was made"):
+        clone(CASES[name]).set_callbacks(ProgressBar()).fit(X, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import warnings
@@ -300,6 +301,21 @@ def test_a_full_disk_leaves_the_file_before(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert load(tmp_path / "model").alpha == 1.0
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_an_error_of_the_disk_names_the_file_that_was_given(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as error:
+        Ridge().save(tmp_path / "folder")
+    assert str(error.value).endswith(f"{str(tmp_path / 'folder')!r}")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space") as error:
+        Ridge().save(tmp_path / "model")
+    assert error.value.filename == str(tmp_path / "model")
 
 
 @given(st.data())

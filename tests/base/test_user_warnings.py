@@ -10,7 +10,14 @@ import pytest
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from dlbd_estimators import LogisticRegression, LogisticRegressionCV, MLPClassifier, Ridge
+from dlbd_estimators import (
+    LassoCV,
+    LogisticRegression,
+    LogisticRegressionCV,
+    MLPClassifier,
+    MLPRegressor,
+    Ridge,
+)
 from dlbd_estimators.metrics import log_loss
 from dlbd_estimators.model_selection import KFold
 from dlbd_estimators.preprocessing import StandardScaler
@@ -29,6 +36,11 @@ GIVEN = {
         Cs=[1.0], l1_ratios=[1.0], cv=2, max_iter=1, scoring="accuracy", use_legacy_attributes=False
     ).fit(X, Y),
     "a batch": lambda: MLPClassifier(batch_size=100, max_iter=1).fit(LAZY, LABELS),
+    "a column of labels": lambda: LogisticRegression().fit(X, Y[:, None]),
+    "a column of targets": lambda: MLPRegressor(hidden_layer_sizes=(2,), max_iter=1).fit(
+        X, Y[:, None]
+    ),
+    "a column of a search": lambda: LassoCV(alphas=3).fit(X, Y[:, None]),
     "a fold": lambda: list(KFold(2).split(LAZY, groups=Y)),
     "a loss": lambda: log_loss(LABELS, da.full((60, 2), 0.2, chunks=20)),
 }

@@ -428,7 +428,7 @@ WRONG = {
     "no data set to fit": (["fit", "{}/nowhere.zarr", "Ridge", "-o", "{}/x"], "no data set at"),
     "no data set, but a folder": (["verify", "{}"], "Error: "),
     "classes of none": (["fit", "{}/delay.zarr", "LogisticRegression", "-o", "{}/x"],
-                        "has no classes, and its target 'delay' is float64"),
+                        "say so when the rows are stored: dlbd ingest -c delay:category"),
     "numbers of classes": (["fit", "{}/late.zarr", "Ridge", "-o", "{}/x"],
                            "has classes (no, yes), but Ridge predicts numbers"),
     "a value out of range": (["fit", "{}/delay.zarr", "Ridge", "-p", "alpha=-1", "-o", "{}/x"],
@@ -447,12 +447,16 @@ WRONG = {
                                "no data set can be written there"),
     "no size": (["score", "{}/late.model", "{}/late.zarr", "--workers", "1", "--memory", "much"],
                 "Could not interpret 'much'"),
+    "no memory": (["score", "{}/late.model", "{}/late.zarr", "--workers", "1", "--memory", "2"],
+                  "--memory 2 is 2 bytes, and a worker needs 200 MB"),
     "no address": (["score", "{}/late.model", "{}/late.zarr", "--cluster", "foo://bar:1"], "foo"),
 }  # fmt: skip
 NOT_UNDERSTOOD = {
     "no estimator": (["fit", "{}/late.zarr", "Logistic", "-o", "x"], "'LogisticRegression'"),
     "no parameter": (["fit", "{}/late.zarr", "LogisticRegression", "-p", "CC=1", "-o", "x"],
                      "no parameter 'CC'. Did you mean C? It has C, checkpoint,"),
+    "a small letter": (["fit", "{}/late.zarr", "LogisticRegression", "-p", "c=1", "-o", "x"],
+                       "no parameter 'c'. Did you mean C? It has C, checkpoint,"),
     "no value": (["fit", "{}/late.zarr", "LogisticRegression", "-p", "C", "-o", "x"],
                  "'C' is not NAME=VALUE"),
     "no parameter to search": (["fit", "{}/late.zarr", "LogisticRegression", "--cv", "2",
@@ -592,6 +596,21 @@ def test_help_lists_the_commands_of_both_packages(dlbd):
                                                 "verify")] == [
         "fit", "info", "predict", "report", "score", "verify"]  # fmt: skip
     assert "Train a model and save it." in text
+
+
+def test_help_of_dlbd_leads_from_tables_to_predictions_by_commands_that_are_understood(dlbd):
+    commands = [line.split() for line in dlbd("--help").stdout.splitlines() if "  dlbd " in line]
+    of = {"ingest": ingest_command.ingest, "fit": fit.fit, "score": score.score}
+    of |= {"report": report.report, "predict": predict.predict}
+    assert [words[1] for words in commands] == ["ingest", "ingest", *list(of)[1:]]
+    for _, name, *words in commands:
+        # click keeps the names of the help option that it sees first.
+        with click.Context(of[name], help_option_names=["-h", "--help"]) as context:
+            of[name].parse_args(context, words)
+
+
+def test_help_of_fit_lists_all_estimators(dlbd):
+    assert set(estimators.NAMES) <= set(re.findall(r"\w+", dlbd("fit", "--help").stdout))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import storage
 from dlbd_estimators import Ridge
-from dlbd_estimators.engine.cost import Cost, TotalCost, decoding_seconds
+from dlbd_estimators.engine.cost import Cost, TotalCost, decoding_seconds, total
 from dlbd_estimators.engine.threads import ThreadExecutor
 
 SECONDS = st.floats(0.0, 1e9)
@@ -37,6 +37,13 @@ def test_costs_add_up_field_by_field(a, b):
     assert a + Cost() == a
     assert a - Cost() == a
     assert a - a == Cost()
+
+
+@given(st.lists(COSTS, min_size=1, max_size=4))
+def test_the_cost_of_several_tasks_is_their_sum(costs):
+    first, *others = costs
+    assert numbers(total(*costs)) == pytest.approx(numbers(sum(others, first)), rel=1e-12)
+    assert total(first) == first
 
 
 @given(SPENT, SPENT)

@@ -7,7 +7,12 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from dlbd_estimators.engine.pass_progress import PassCounter, listening_to_passes
+from dlbd_estimators.engine.pass_progress import (
+    PassCounter,
+    counted,
+    current_pass,
+    listening_to_passes,
+)
 from dlbd_estimators.metrics import r2_score
 
 N_BLOCKS = 40
@@ -98,3 +103,13 @@ def test_tasks_that_run_again_do_not_decrease_the_number(monkeypatch):
     counter.end()
     counter.end()
     assert calls == [0, 2, 4, 6, 8]
+
+
+def test_nothing_is_counted_unless_somebody_listens():
+    before = current_pass()
+    with counted("pass", 3):
+        assert current_pass() is before
+        assert not current_pass().listens
+    with listening_to_passes(lambda *_: None), counted("pass", 3):
+        assert current_pass().listens
+    assert current_pass() is before

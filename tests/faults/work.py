@@ -46,6 +46,7 @@ from dlbd_estimators.preprocessing import (
     StandardScaler,
 )
 from dlbd_estimators.reports import report
+from storage.ingestion.stored_hashes import hash_array
 from tests.faults.svmlight_work import ingest_svmlight
 
 N, P, ROWS = 480, 3, 40
@@ -237,6 +238,26 @@ def _append(rows: Rows) -> list[np.ndarray]:
     return _content(storage.append(path, rows.X, rows.y))
 
 
+def _append_by_key(rows: Rows) -> list[np.ndarray]:
+    """Append raw rows whose keys are compared with each other and with the stored ones."""
+
+    def with_key(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(key=(frame["b"] * 20).round().astype(np.int64))
+
+    path = rows.folder / f"stored-{time.monotonic_ns()}"
+    key = storage.Column("key", duplicates="drop")
+    first = with_key(pd.DataFrame(data()[0][:90], columns=["a", "b", "c"]))
+    stored = storage.ingest(first, path, target="c", columns={"key": key}, **_SIZES)
+    frame = with_key(dd.from_dask_array(rows.X, columns=["a", "b", "c"]))
+    newer = storage.append(stored, frame)
+    assert stored.n_samples < 90
+    # The appended rows repeat the first ones.
+    assert newer.quality_of(2).columns["key"].broken["duplicates"] > 90
+    hashes = hash_array(newer).compute(scheduler="threads")
+    assert len(np.unique(hashes, axis=0)) == newer.n_samples
+    return [*_content(newer), hashes]
+
+
 def _shuffle(rows: Rows) -> list[np.ndarray]:
     path = _new_path(rows)
     stored = storage.create_dataset(path.with_name(f"stored-{path.name}"), *data()[:2], **_SIZES)
@@ -345,6 +366,7 @@ WORK: dict[str, Callable] = {
     "write: ingest and join": _ingest,
     "write: ingest svmlight": _ingest_svmlight,
     "write: append": _append,
+    "write: append by a key": _append_by_key,
     "write: shuffle": _shuffle,
     "write: shuffle sparse rows": _shuffle_sparse,
     "write: sparse rows": _write_sparse,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.residuals import CentredModel, ResidualKernel
+from dlbd_estimators.kernels.sparse_rows import SparseRows
 
 
 @given(
@@ -53,3 +55,18 @@ def test_what_is_not_finite_is_told():
         block = Block(np.array([[1.0], [bad]]), np.zeros(2))
         with np.errstate(invalid="ignore"):
             assert not ResidualKernel().is_finite(ResidualKernel()(block, model))
+
+
+def test_sparse_rows_are_made_dense_once(rng, monkeypatch):
+    dense = rng.normal(size=(30, 4)) * (rng.random((30, 4)) < 0.3)
+    y, model = rng.normal(size=30), CentredModel(np.ones((1, 4)), np.full(4, 0.1), np.zeros(1))
+    made, make = [], SparseRows.__getitem__
+
+    def counted(rows, selected):
+        made.append(selected)
+        return make(rows, selected)
+
+    monkeypatch.setattr(SparseRows, "__getitem__", counted)
+    found = ResidualKernel()(Block(SparseRows(scipy.sparse.csr_array(dense)), y), model)
+    assert len(made) == 1
+    np.testing.assert_allclose(found.products, ResidualKernel()(Block(dense, y), model).products)

@@ -87,6 +87,14 @@ def test_it_gets_near_the_fit_of_all_rows(n_classes, rng):
     assert off[200] < 0.1
 
 
+def test_codes_in_place_of_labels_are_refused_with_the_labels(rng):
+    X = rng.normal(size=(20, 2))
+    codes = (X[:, 0] > 0).astype("u1")
+    model = LogisticRegression().partial_fit(X, np.array(["no", "yes"])[codes], ["no", "yes"])
+    with pytest.raises(ValueError, match=r"the label [01] at .* \('no', 'yes'\). Are these codes"):
+        model.partial_fit(X, codes)
+
+
 def test_the_cut_of_a_batch_into_chunks_changes_nothing(rng):
     X, y = data(rng)
     names = np.array(["no", "yes"])[y]

@@ -333,6 +333,7 @@ def test_verbose_prints(model, data, capsys):
 BAD = [
     ("LinearRegression", "fit_intercept", 1), ("LinearRegression", "copy_X", "no"),
     ("LinearRegression", "n_jobs", 0.5), ("LinearRegression", "tol", -1), ("Ridge", "alpha", -1),
+    ("Ridge", "alpha", "1"), ("Ridge", "alpha", None), ("Ridge", "alpha", 1j),
     ("Ridge", "tol", "small"), ("Ridge", "positive", None), ("Ridge", "copy_X", 2),
     ("Ridge", "max_iter", 0), ("Ridge", "max_iter", 1.5), ("Lasso", "alpha", np.nan),
     ("Lasso", "precompute", "auto"), ("Lasso", "max_iter", 0),

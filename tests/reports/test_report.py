@@ -66,6 +66,7 @@ def test_two_classes(data, tmp_path):
     page = Page(path)
     assert not page.open
     assert "Late <flights>" in page.words
+    assert "The error is the distance to the optimum" in page.words
     assert score(page, "accuracy") == f"{accuracy_score(y, model.predict(X)):.4f}"
     probability = model.predict_proba(X)
     assert score(page, "log loss") == f"{log_loss(y, probability):.4f}"
@@ -132,6 +133,7 @@ def test_a_long_fit_of_a_network_is_cut_in_the_middle(data, tmp_path):
     model.fit(*data)
     page = Page(report(model, *data, path=tmp_path / "page.html"))
     assert "The first and the last 10 of 50 steps." in " ".join(page.text)
+    assert "The error is the distance to the optimum" not in page.words
     assert "validation score" in page.words
     first, last = (f"{entry['loss']:#.6g}" for entry in (model.history_[9], model.history_[40]))
     cells = [text.strip() for text in page.text]
@@ -186,6 +188,8 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_read(data, tmp_pa
     never = da.from_array(X, chunks=(100, 3)).map_blocks(read, dtype=float, meta=np.empty((0, 3)))
     with pytest.raises(FileNotFoundError, match=r"no/page\.html'$"):
         report(model, never, da.from_array(y, chunks=100), path=tmp_path / "no" / "page.html")
+    with pytest.raises(IsADirectoryError, match="is a folder: name the file of the page"):
+        report(model, never, da.from_array(y, chunks=100), path=tmp_path)
 
 
 def test_what_is_there_outlives_an_error(data, tmp_path):

@@ -76,15 +76,16 @@ def test_a_file_or_another_folder(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     for name in ("file", "folder"):
-        with pytest.raises(storage.NotADataset, match=f"{name} is a {name} without"):
+        with pytest.raises(storage.NotADataset, match=f"{name} is a {name} without") as error:
             storage.open_dataset(tmp_path / name)
+        assert "storage.ingest (dlbd ingest) makes one from tables" in str(error.value)
 
 
 def test_plain_zarr(tmp_path):
     zarr.create_group(tmp_path / "g")
     zarr.create_array(tmp_path / "a", shape=(3,), dtype="f8")
     for name, kind in (("g", "group"), ("a", "array")):
-        with pytest.raises(storage.NotADataset, match=rf"Zarr {kind}, .*from_zarr"):
+        with pytest.raises(storage.NotADataset, match=rf"Zarr {kind}, .*pass its arrays to fit"):
             storage.open_dataset(tmp_path / name)
 
 
@@ -95,8 +96,14 @@ def test_half_written(data):
 
 
 def test_newer_version(data):
+    edit(data.path / "zarr.json", set_version(4))
+    with pytest.raises(storage.UnsupportedVersion, match=r"version 4.*upgrade"):
+        storage.open_dataset(data.path)
+
+
+def test_the_version_of_data_sets_with_hashes_needs_hashes(data):
     edit(data.path / "zarr.json", set_version(3))
-    with pytest.raises(storage.UnsupportedVersion, match=r"version 3.*upgrade"):
+    with pytest.raises(storage.MetadataCorrupt, match="hashes are stored, in one file"):
         storage.open_dataset(data.path)
 
 

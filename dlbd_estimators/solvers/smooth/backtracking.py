@@ -81,8 +81,10 @@ def satisfies_armijo(problem: Problem, state: TrialState, value: float) -> bool:
     """Return whether the objective fell enough along the last step (Armijo's rule)."""
     if state.base is None:
         return True
-    noise = rounding(problem, state, state.base_value, value)
-    return value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise
+    highest = state.base_value - 1e-4 * state.tried_step * state.slope
+    if value <= highest:
+        return True
+    return value <= highest + rounding(problem, state, state.base_value, value)
 
 
 def restarted_at_zero(state: StateT, value: float) -> StateT:

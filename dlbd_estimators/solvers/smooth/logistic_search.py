@@ -47,7 +47,6 @@ from dlbd_estimators.solvers.smooth.path_sample import (
     importance_rates,
     kept_rows,
     most_rows,
-    none_if_zero,
     packed_scale,
     penalties,
 )
@@ -187,7 +186,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             state = self._with_unbounded(state, tilted)
             return self._scored(problem, state, sums, models, np.zeros_like(models), 0.0)
         units = packed_scale(packing, scale)
-        centre, dtype = none_if_zero(problem.centre), state.dtype
+        centre, dtype = problem.known.subtracted, state.dtype
         kernel: Any = PathKernel(packing, self.splits, self.factors, centre, dtype=dtype)
         point: Any = models / units
         if state.drawn:

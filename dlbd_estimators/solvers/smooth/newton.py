@@ -22,6 +22,7 @@ for logistic regression"). ``R`` is bounded by the largest row norm times the st
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -166,7 +167,7 @@ class Newton(Minimizer[NewtonState]):
         hessian_error = rounding(state.hessian_dtype) * factor.condition
         step = problem.without_shift(-factor.solve(evaluation.gradient))
         slope = -float(step @ evaluation.gradient)
-        decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
+        decrement = math.sqrt(max(slope, 0.0)) / problem.unit
         diagnosis = yield from diagnose_step(
             problem,
             step,
@@ -321,4 +322,4 @@ def _samples(problem: Problem) -> tuple[Sample, ...]:
 
 def _smallest_decrement(factor: Factor) -> float:
     """Return the rounding error of the gradient as a decrement, on the range of the Hessian."""
-    return rounding("float64") * float(np.sqrt(min(factor.condition_on_range, 1e14)))
+    return rounding("float64") * math.sqrt(min(factor.condition_on_range, 1e14))

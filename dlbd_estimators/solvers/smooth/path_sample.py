@@ -58,7 +58,7 @@ def importance_rates(
     rate = np.full(max(packing.n_outputs, 2), most_rows(packing) / size)
     projection[:-1] /= scale[:, None]
     model = middle / packed_scale(packing, scale)
-    return SamplingRates(rate, none_if_zero(problem.centre), model, projection)
+    return SamplingRates(rate, problem.known.subtracted, model, projection)
 
 
 def kept_rows(rows: PathRows, scale: FloatArray) -> ImportantRows:
@@ -145,8 +145,3 @@ def coefs(packing: Packing, models: FloatArray) -> FloatArray:
         return models
     rows = models.reshape(*models.shape[:-1], *packing.shape)
     return rows[..., : packing.n_features].reshape(*models.shape[:-1], -1)
-
-
-def none_if_zero(centre: FloatArray) -> FloatArray | None:
-    """Return a centre, or None if it is zero, so that nothing has to be subtracted."""
-    return centre if centre.any() else None

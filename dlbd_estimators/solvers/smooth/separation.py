@@ -43,7 +43,7 @@ _AS_LONG = 0.5
 
 def ellipsoid_of(columns: Columns) -> tuple[FloatArray, FloatArray]:
     """Return the centre and weights of the row norm, for a pass that finds the largest norm."""
-    return columns.mean, ellipsoid_scale(columns)
+    return columns.mean, columns.norm_weights
 
 
 def ellipsoid_to_ask(
@@ -53,14 +53,6 @@ def ellipsoid_to_ask(
     if columns is None or radius is not None or not problem.may_separate:
         return None
     return ellipsoid_of(columns)
-
-
-def ellipsoid_scale(columns: Columns) -> FloatArray:
-    """Return the weights of the row norm: one over the variance; any positive weights are valid."""
-    spread = columns.variance.copy()
-    constant = ~(spread > 0)
-    spread[constant] = np.maximum(columns.mean[constant] ** 2, 1.0)
-    return np.asarray(1.0 / spread)
 
 
 def largest_change(
@@ -89,7 +81,7 @@ def largest_change(
     offset = coef @ columns.mean
     if packing.fit_intercept:
         offset = offset + rows[:, -1]
-    norms = (coef * coef) @ (1.0 / ellipsoid_scale(columns)) + offset**2
+    norms = (coef * coef) @ (1.0 / columns.norm_weights) + offset**2
     return radius * float(np.sqrt(norms.max()))
 
 
@@ -195,9 +187,8 @@ def diagnose_step(
 
 
 def _measured_change(problem: Problem, step: FloatArray, label: str) -> PassGenerator[float]:
-    centre = problem.centre if problem.centre.any() else None
     packing, loss = problem.packing, problem.loss
-    kernel = LargestChangeKernel(packing, loss.coupled, centre)
+    kernel = LargestChangeKernel(packing, loss.coupled, problem.known.subtracted)
     if not loss.coupled:  # for coupled outputs the kernel itself takes the differences
         step = loss.curvature_directions(step.reshape(packing.shape)).ravel()
     found: LargestChange = yield from problem.ask(kernel, step, label)

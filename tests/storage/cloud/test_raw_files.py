@@ -66,6 +66,15 @@ def test_files_of_an_object_store(remote, raw, tmp_path, name):
         same(ingested(f"{remote}/{name}", tmp_path, partition_nbytes=400), expected)
 
 
+def test_a_folder_of_an_object_store_with_and_without_a_slash_at_its_end(remote, raw, tmp_path):
+    store = from_url(f"{remote}/table", client_options={"allow_http": True})
+    for number in range(3):
+        obstore.put(store, f"{number}.parquet", (raw / f"{number}.parquet").read_bytes())
+    expected = ingested(raw / "*.parquet", tmp_path)
+    for url in (f"{remote}/table", f"{remote}/table/"):
+        same(ingested(url, tmp_path), expected)
+
+
 def test_workers_of_a_cluster_read_an_object_store(remote, raw, tmp_path, server, client):
     expected = ingested(raw / "*.parquet", tmp_path)
     client.run(_set_environment, server.environment)

@@ -181,21 +181,27 @@ def test_the_report_shows_them_and_keys_are_not_stored(tmp_path, rows):
     assert "duplicates" in data.quality.to_html(tmp_path / "q.html").read_text()
 
 
-def test_like_and_append_compare_the_new_rows_among_themselves(tmp_path, rows):
+def test_like_compares_the_new_rows_among_themselves(tmp_path, rows):
     data = storage.ingest(rows, tmp_path / "d", target="y", columns=KEY)
-    assert stored(storage.ingest(rows, tmp_path / "e", like=data)) == stored(data)
-    newer = storage.append(data, rows)
-    assert stored(newer) == [0, 1, 3, 4, 5] * 2
-    assert newer.quality_of(2).columns["id"].broken == {"missing": 2, "duplicates": 2}
+    again = storage.ingest(rows, tmp_path / "e", like=data)
+    assert stored(again) == stored(data)
+    assert again.quality.columns["id"].broken == {"missing": 2, "duplicates": 2}
     other = tmp_path / "other.csv"
-    other.write_text("id,x,y\n9,1,0\n7,1,0\n")  # the key 7 is stored already
-    report = storage.append(newer, other).quality_of(3)
+    other.write_text("id,x,y\n9,1,0\n7,1,0\n")  # the other data set has these keys
+    report = storage.ingest(other, tmp_path / "f", like=data).quality
     assert str(report).splitlines()[1:3] == [
         "  id (key): 2 values",
         "      no duplicates among these rows",
     ]
     page = report.to_html(tmp_path / "q.html").read_text()
     assert "Duplicates were looked for among these rows only, in id." in page
+
+
+def test_appended_rows_need_the_key_and_missing_keys_are_not_compared(tmp_path, rows):
+    data = storage.ingest(rows, tmp_path / "d", target="y", columns=KEY)
+    newer = storage.append(data, rows)
+    assert stored(newer) == [0, 1, 3, 4, 5, 3, 4]
+    assert newer.quality_of(2).columns["id"].broken == {"missing": 2, "duplicates": 5}
     without_key = tmp_path / "without.csv"
     without_key.write_text("x,y\n1,0\n")
     with pytest.raises(storage.InvalidData, match="no column 'id'"):

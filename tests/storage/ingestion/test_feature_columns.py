@@ -42,3 +42,6 @@ def test_rows_are_those_of_all_columns_for_any_tile(drawn, tile_values):
         feature_columns._TILE_VALUES = before
     assert X.flags.c_contiguous
     np.testing.assert_array_equal(X, expected)
+    out = np.full_like(expected, -1)
+    assert feature_rows(columns, 0, len(expected), out=out) is out
+    np.testing.assert_array_equal(out, expected)

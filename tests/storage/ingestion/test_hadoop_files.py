@@ -12,7 +12,7 @@ import pytest
 
 import storage
 from storage.ingestion import hadoop_files
-from storage.ingestion.source_files import found_paths, identity_of
+from storage.ingestion.source_files import ListedFiles, found_paths
 from tests.storage.ingestion.name_node import name_node
 
 FRAME = pd.DataFrame({"x": np.arange(60) / 7, "y": np.arange(60)})
@@ -69,9 +69,9 @@ def test_the_user_of_the_url_is_passed_on(server, tmp_path):
 
 
 def test_a_changed_file_of_the_same_size_is_noticed(server):
-    before = identity_of(*found_paths([f"{server.url}/raw/part-0.csv"]))
+    before = ListedFiles.at(*found_paths([f"{server.url}/raw/part-0.csv"])).identity
     server.times["/raw/part-0.csv"] += 1
-    assert identity_of(*found_paths([f"{server.url}/raw/part-0.csv"])) != before
+    assert ListedFiles.at(*found_paths([f"{server.url}/raw/part-0.csv"])).identity != before
 
 
 ERRORS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -97,17 +98,22 @@ def in_two_passes(monkeypatch):
 @given(
     lengths=st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(any),
     at_once=st.integers(1, 9),
+    duplicates=st.sampled_from(["allow", "error"]),
 )
-def test_the_bits_are_those_of_two_passes(lengths, at_once):
+def test_the_bits_are_those_of_two_passes(lengths, at_once, duplicates):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
         patch.setattr(pieces, "_BLOCKS_OF_THREAD", at_once)
         patch.setattr(pieces, "n_threads", lambda: 1)
         folder = Path(name)
         source = files_of(folder, lengths)
-        one = ingest(source, folder / "one")
+        # No time and no target occurs twice, and some times are missing.
+        columns = {name: replace(COLUMNS[name], duplicates=duplicates) for name in ("t", "y")}
+        options = {"columns": COLUMNS | columns}
+        one = ingest(source, folder / "one", **options)
         in_two_passes(patch)
-        two = ingest(source, folder / "two")
+        two = ingest(source, folder / "two", **options)
         assert stored(one) == stored(two)
+        assert ("hashes" in one.layouts) == (duplicates == "error")
         one.verify()
 
 

@@ -125,7 +125,12 @@ def test_the_page_escapes_what_data_says(tmp_path):
     page = data.quality.to_html(tmp_path / "page.html").read_text("utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    for told in ("3 of 3 rows kept", "66.67%", "clip", "&#39;500&#39; in row 1 of the DataFrame"):
+    policies = (
+        "<p>keep: stays missing (NaN), which models refuse unless an imputer fills it in; "
+        "clip: replaced by the limit.</p>"
+    )
+    shown = ("3 of 3 rows kept", "66.67%", "&#39;500&#39; in row 1 of the DataFrame", policies)
+    for told in shown:
         assert told in page
     assert data.quality.class_balance == {evil: 1 / 3, "q": 2 / 3}
     assert data.quality == storage.open_dataset(tmp_path / "d").quality

@@ -17,9 +17,10 @@ from storage.ingestion.checked_rows import CheckedRows
 from storage.ingestion.first_pass import count_and_keep
 from storage.ingestion.joined_tallies import joined
 from storage.ingestion.lazy_rows import LazyRows
+from storage.ingestion.number_tally import ColumnSketches
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import Tally, tally_rows
-from storage.quantiles import QuantileSketch, quantiles_of
+from storage.quantiles import quantiles_of
 
 PLAN = {
     "x": storage.Column("number", minimum=-1, out_of_range="drop"),
@@ -54,8 +55,7 @@ def tallies(draw):
 
 
 def without_summary(tally):
-    columns = {name: replace(each, summary=None) for name, each in tally.columns.items()}
-    return repr(replace(tally, columns=columns))
+    return repr(replace(tally, numbers=replace(tally.numbers, summary=None)))
 
 
 @given(tallies(), st.data())
@@ -73,7 +73,7 @@ def test_groups_are_joined_as_all_partitions_are(parts, data):
         columns = {**expected.columns, "kind": found.columns["kind"]}
         expected = replace(expected, columns=columns)
     assert without_summary(found) == without_summary(expected)
-    summary, whole = found.columns["x"].summary, expected.columns["x"].summary
+    summary, whole = found.numbers.summary_of("x"), expected.numbers.summary_of("x")
     assert (summary is None) == (whole is None)
     if summary is not None:
         for name in ("count", "mean", "squares", "low", "high"):
@@ -82,10 +82,10 @@ def test_groups_are_joined_as_all_partitions_are(parts, data):
 
 def sketches_in(value):
     if isinstance(value, Tally):
-        return sum(len(column.sketches) for column in value.columns.values())
+        return len(value.numbers.sketches)
     if type(value) is tuple:  # a tally of each split
         return sum(map(sketches_in, value))
-    return int(isinstance(value, QuantileSketch))
+    return int(isinstance(value, ColumnSketches))
 
 
 @pytest.mark.parametrize("n_partitions", [1, 64, 65, 700])
@@ -110,7 +110,7 @@ def test_few_sketches_reach_this_process_and_their_error_is_bounded(n_partitions
     assert not kept
     assert received == [min(n_partitions, {65: 2, 700: 11}.get(n_partitions, 64))]
     shares = (0.01, 0.25, 0.5, 0.99)
-    quantiles = quantiles_of(tally.columns["x"].sketches, shares)
+    quantiles = quantiles_of(tally.numbers.sketches_of("x"), shares)
     assert quantiles.error <= (1 if n_partitions <= 64 else 2) / 256
     for share, value in zip(shares, quantiles.values, strict=True):
         assert np.mean(values <= value) >= share - quantiles.error
