@@ -35,7 +35,7 @@ def warn_user(message: str | Warning, category: type[Warning] | None = None) -> 
 
 def warn_of_column_vector(y: Any) -> None:
     """Warn if targets in memory are an array of one column, as scikit-learn does."""
-    shape = np.shape(y)
+    shape = np.asarray(y).shape  # y need not be an array, but can be made one
     if len(shape) == 2 and shape[1] == 1:
         warn_user(
             "A column-vector y was passed when a 1d array was expected. Please change the shape of "

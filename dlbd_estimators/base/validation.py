@@ -214,8 +214,9 @@ def _checked_targets(y: Any, classify: bool, multi_label: bool) -> NDArray[Any]:
     """Return targets of any kind as an array."""
     if classify and not (multi_label and _is_label_matrix(y)):
         try:
+            flat = column_or_1d(y)
             warn_of_column_vector(y)
-            y = column_or_1d(y)
+            y = flat
         except ValueError as error:
             way_out = _ONE_MODEL_A_COLUMN if np.ndim(y) > 1 else ""
             raise ValueError(f"{error}{way_out}") from error

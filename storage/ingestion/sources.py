@@ -98,7 +98,8 @@ def _as_table(source: Any) -> Any:
         return pa.Table.from_batches([source])
     if package == "polars" and hasattr(source, "to_arrow"):
         return source.to_arrow()
-    if package == "xarray" and not hasattr(source, "children"):  # not a tree of groups
+    # A Variable has no coordinates, and a tree of groups has children.
+    if package == "xarray" and hasattr(source, "coords") and not hasattr(source, "children"):
         return _frame_of_xarray(source)
     is_table = is_frame(source) or package == "pandas"
     if isinstance(source, pa.Table) or (is_table and getattr(source, "ndim", 0) == 2):

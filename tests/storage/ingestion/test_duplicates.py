@@ -318,5 +318,5 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path, rows, monkeypatch):
         return found
 
     monkeypatch.setattr(duplicates, "compute", changed)
-    with pytest.raises(storage.InvalidData, match="changed while it was read"):
+    with pytest.raises(storage.InvalidData, match=r"rows\.csv was changed or deleted while"):
         storage.ingest(rows, tmp_path / "d", target="y", columns=KEY)
