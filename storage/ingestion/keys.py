@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from storage.errors import InvalidData
 
-__all__ = ["TYPES", "KeyIndex", "one_array", "plain_array", "type_name"]
+__all__ = ["TYPES", "KeyIndex", "one_array", "plain_array", "sorted_positions", "type_name"]
 
 Positions = npt.NDArray[np.int64]
 
@@ -126,7 +126,7 @@ class KeyIndex:
         for column, known in zip(columns[1:], values[1:], strict=True):
             combined = _combined(codes, _codes(column, known), len(known))
             pairs.append(np.unique(combined[combined >= 0]))
-            codes = _found(combined, pairs[-1])
+            codes = sorted_positions(combined, pairs[-1])
         n_keys = len(pairs[-1]) if pairs else len(values[0])
         rows = np.full(n_keys, -1, dtype=np.int64)
         complete = np.flatnonzero(codes >= 0)
@@ -157,8 +157,9 @@ class KeyIndex:
         for number, (column, known) in enumerate(zip(columns, self.values, strict=True)):
             place = f"column {names[number]!r} of {where}"
             found = _codes(*_of_one_type(column, known, place, self.names[number]))
-            codes = found if number == 0 else _found(_combined(codes, found, len(known)),
-                                                     pairs[number])  # fmt: skip
+            if number:
+                found = sorted_positions(_combined(codes, found, len(known)), pairs[number])
+            codes = found
         if not len(self.rows):
             return np.full(len(codes), -1, dtype=np.int64)
         return np.where(codes >= 0, self.rows[codes], -1)
@@ -178,7 +179,7 @@ def _combined(codes: Positions, more: Positions, n_more: int) -> Positions:
     return np.where((codes >= 0) & (more >= 0), codes * n_more + more, -1)
 
 
-def _found(values: Positions, known: Positions) -> Positions:
+def sorted_positions(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> Positions:
     """Return the positions of values in a sorted array; -1 for others."""
     if not len(known):
         return np.full(len(values), -1, dtype=np.int64)

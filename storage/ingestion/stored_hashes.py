@@ -17,6 +17,7 @@ from dask.array.core import Array as DaskArray
 from dask.delayed import Delayed, delayed
 
 from storage.blocks import BlockReader, ExpectedChunks, block_array
+from storage.ingestion.keys import sorted_positions
 from storage.ingestion.value_hashes import Hashes
 from storage.layout import HASHES
 from storage.rows_of_array import rows_in
@@ -110,13 +111,5 @@ def _found(
         rows: Any = reader(block)
         for name, columns in words.items():
             hashes = rows[:, columns]
-            found[name].append(hashes[_is_in(hashes[:, 0], new[name])].T)
+            found[name].append(hashes[sorted_positions(hashes[:, 0], new[name]) >= 0].T)
     return {name: np.concatenate(each, axis=1) for name, each in found.items()}
-
-
-def _is_in(values: Hashes, known: Hashes) -> Any:
-    """Return which values are in a sorted array."""
-    if not len(known):
-        return np.zeros(len(values), bool)
-    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return known[places] == values
